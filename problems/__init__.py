@@ -1,0 +1,31 @@
+"""What is minimised: f = (1/n) sum_i f_i with exact constants, synthetic or on real data, dealt to n workers.
+
+Importing this package switches JAX to float64, which descent inequalities need: in float32 a sixth of the rounds of
+a correct method would seem to violate its theorem.
+"""
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+from problems.datasets import Dataset, dataset_names, load_dataset  # noqa: E402
+from problems.errors import InvalidInput  # noqa: E402
+from problems.least_squares import LeastSquares  # noqa: E402
+from problems.logistic_regression import LogisticRegression  # noqa: E402
+from problems.partition import partition  # noqa: E402
+from problems.problem import Problem  # noqa: E402
+from problems.quadratic import Quadratic  # noqa: E402
+from problems.scaling import scale_features  # noqa: E402
+
+__all__ = [
+    "Dataset",
+    "InvalidInput",
+    "LeastSquares",
+    "LogisticRegression",
+    "Problem",
+    "Quadratic",
+    "dataset_names",
+    "load_dataset",
+    "partition",
+    "scale_features",
+]

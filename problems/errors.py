@@ -1,0 +1,18 @@
+"""The one exception for a user's mistake."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["InvalidInput", "unknown_name"]
+
+
+class InvalidInput(ValueError):
+    """A user's mistake: the message names what was given, where, and what is accepted."""
+
+
+def unknown_name(what: str, given: str, known: Iterable[str]) -> InvalidInput:
+    """The error for a name that is not among `known`, with the nearest known one suggested."""
+    names = sorted(known)
+    near = get_close_matches(str(given), names, n=1)
+    suggestion = f"; did you mean {near[0]!r}?" if near else ""
+    return InvalidInput(f"unknown {what} {given!r}; known: {', '.join(names)}{suggestion}")

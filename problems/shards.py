@@ -1,0 +1,74 @@
+"""The samples of every worker, stacked: workers with fewer samples are padded by rows of weight zero."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
+
+from problems.errors import InvalidInput
+
+__all__ = ["Shards"]
+
+Stack = np.ndarray | Array | Sequence[ArrayLike]
+
+
+class Shards(NamedTuple):
+    """Rows a_ij with targets t_ij and weights 1/m_i; padding has weight, features and target zero."""
+
+    features: Array  # [n, m, d]
+    targets: Array  # [n, m]
+    weights: Array  # [n, m]
+
+    @classmethod
+    def from_arrays(cls, features: Stack, targets: Stack) -> "Shards":
+        """Stacked arrays [n, m, d] and [n, m], or lists of n arrays [m_i, d] and [m_i].
+
+        Raises:
+            InvalidInput: shapes that do not fit, a worker without samples, or an entry that is not finite; the
+                message names the worker.
+        """
+        rows = [np.asarray(block, float) for block in features]
+        values = [np.asarray(block, float) for block in targets]
+        _check_blocks(rows, values)
+        longest, dim = max(map(len, rows)), rows[0].shape[1]
+        stacked = np.zeros((len(rows), longest, dim))
+        padded_targets, weights = np.zeros((2, len(rows), longest))
+        for worker, (block, value) in enumerate(zip(rows, values, strict=True)):
+            stacked[worker, : len(block)] = block
+            padded_targets[worker, : len(block)] = value
+            weights[worker, : len(block)] = 1 / len(block)
+        return cls(jnp.asarray(stacked), jnp.asarray(padded_targets), jnp.asarray(weights))
+
+    def weighted_rows(self) -> np.ndarray:
+        """sqrt(w_ij) a_ij on the host: B_i with B_i'B_i = A_i'A_i / m_i. [n, m, d]."""
+        return np.asarray(self.features) * np.sqrt(np.asarray(self.weights))[:, :, None]
+
+    def predictions(self, x: Array) -> Array:
+        """a_ij'x. [d] -> [n, m]."""
+        return self.features @ x
+
+    def pull_back(self, slopes: Array) -> Array:
+        """sum_j w_ij slopes_ij a_ij of every worker. [n, m] -> [n, d]."""
+        return jnp.einsum("nmd,nm->nd", self.features, self.weights * slopes)
+
+    def average(self, values: Array) -> Array:
+        """sum_j w_ij values_ij of every worker. [n, m] -> [n]."""
+        return jnp.sum(self.weights * values, axis=1)
+
+
+def _check_blocks(rows: list[np.ndarray], values: list[np.ndarray]) -> None:
+    if not rows or len(rows) != len(values):
+        raise InvalidInput(f"features of {len(rows)} workers do not fit the targets of {len(values)}")
+    for worker, (block, value) in enumerate(zip(rows, values, strict=True)):
+        if block.ndim != 2 or value.shape != block.shape[:1] or block.shape[1:] != rows[0].shape[1:]:
+            raise InvalidInput(
+                f"worker {worker} has features {block.shape} and targets {value.shape}; accepted are [m_i, d] and [m_i]"
+                f" with the same d = {rows[0].shape[-1] if rows[0].ndim else '?'} everywhere"
+            )
+        if not len(block):
+            raise InvalidInput(f"worker {worker} has no samples")
+        if not (np.all(np.isfinite(block)) and np.all(np.isfinite(value))):
+            raise InvalidInput(f"the data of worker {worker} hold entries that are not finite (NaN or infinity)")

@@ -1,0 +1,22 @@
+"""Eigenvalues on the host, from which the exact constants come."""
+
+import numpy as np
+
+__all__ = ["largest_gram_eigenvalues", "smallest_nonzero"]
+
+
+def largest_gram_eigenvalues(matrices: np.ndarray) -> np.ndarray:
+    """lambda_max(B_i' B_i) of every B_i, through the smaller of B_i' B_i and B_i B_i'. [n, m, d] -> [n]."""
+    transposed = np.swapaxes(matrices, 1, 2)
+    small = matrices @ transposed if matrices.shape[1] < matrices.shape[2] else transposed @ matrices
+    return np.maximum(np.linalg.eigvalsh(small)[:, -1], 0.0)
+
+
+def smallest_nonzero(eigenvalues: np.ndarray) -> float | None:
+    """The smallest eigenvalue above rounding error of a positive semidefinite matrix, None for the zero matrix.
+
+    Eigenvalues carry an error of about d eps times the largest one; whatever is below ten times that counts as zero.
+    """
+    noise = 10 * len(eigenvalues) * np.finfo(float).eps * float(np.max(np.abs(eigenvalues)))
+    positive = eigenvalues[eigenvalues > noise]
+    return float(positive.min()) if len(positive) else None
