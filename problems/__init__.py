@@ -14,7 +14,9 @@ from problems.least_squares import LeastSquares  # noqa: E402
 from problems.logistic_regression import LogisticRegression  # noqa: E402
 from problems.partition import partition  # noqa: E402
 from problems.problem import Problem  # noqa: E402
+from problems.pytrees import frozen_pytree, static  # noqa: E402
 from problems.quadratic import Quadratic  # noqa: E402
+from problems.registry import import_modules  # noqa: E402
 from problems.scaling import scale_features  # noqa: E402
 
 __all__ = [
@@ -25,7 +27,11 @@ __all__ = [
     "Problem",
     "Quadratic",
     "dataset_names",
+    "frozen_pytree",
     "load_dataset",
     "partition",
     "scale_features",
+    "static",
 ]
+
+import_modules(__name__, __path__)  # a new file in this folder is a registered problem

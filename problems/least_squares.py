@@ -51,20 +51,32 @@ class LeastSquares(LinearPrediction):
     def phi_difference(predictions: Array, changes: Array, targets: Array) -> Array:
         return changes * (predictions - targets + changes / 2)
 
+    def _rows(self) -> np.ndarray:
+        """One matrix B with B'B the Hessian of the data term. [n m, d]."""
+        return self.shards.weighted_rows().reshape(-1, self.dim) / np.sqrt(self.num_workers)
+
+    def _guess(self) -> np.ndarray:
+        # exact without a regulariser; through B rather than B'B, which would square the condition number
+        weights = np.asarray(self.shards.weights) / self.num_workers
+        targets = np.sqrt(weights) * np.asarray(self.shards.targets)
+        return np.linalg.lstsq(self._rows(), targets.ravel())[0]
+
     @cached_property
-    def _data_spectrum(self) -> np.ndarray:
-        """Eigenvalues of the Hessian of the data term, ascending. [d]."""
-        rows = self.shards.weighted_rows().reshape(-1, self.dim)
-        return np.linalg.eigvalsh(rows.T @ rows / self.num_workers)
+    def _singular_values(self) -> np.ndarray:
+        """Of B, descending; exact zeros where B has fewer rows than columns. [d]."""
+        values = np.linalg.svd(np.linalg.qr(self._rows(), mode="r"), compute_uv=False)
+        return np.pad(values, (0, self.dim - len(values)))
 
     @property
     def strong_convexity(self) -> float | None:
-        lowest, positive = float(self._data_spectrum[0]), smallest_nonzero(self._data_spectrum)
-        # an eigenvalue at the level of rounding error is none
-        curvature = (lowest if lowest == positive else 0.0) + self.regularizer.lowest_curvature
+        lowest, positive = self._singular_values[-1], smallest_nonzero(self._singular_values)
+        # a singular value at the level of rounding error is none
+        curvature = (float(lowest) ** 2 if lowest == positive else 0.0) + self.regularizer.lowest_curvature
         return curvature if curvature > 0 else None
 
     @property
     def pl_constant(self) -> float | None:
-        unregularized = self.regularizer.highest_curvature == 0
-        return smallest_nonzero(self._data_spectrum) if unregularized else self.strong_convexity
+        if self.regularizer.highest_curvature > 0:
+            return self.strong_convexity
+        positive = smallest_nonzero(self._singular_values)
+        return None if positive is None else positive**2

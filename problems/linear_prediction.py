@@ -126,7 +126,7 @@ class LinearPrediction(Problem):
 
     def loss_difference(self, x: Array, step: Array) -> Array:
         changes = self.phi_difference(self.shards.predictions(x), self.shards.predictions(step), self.shards.targets)
-        return jnp.mean(self.shards.average(changes)) + self.regularizer.difference(x, step)
+        return self.shards.mean(changes) + self.regularizer.difference(x, step)
 
     @property
     def minimizer(self) -> np.ndarray | None:
@@ -134,7 +134,11 @@ class LinearPrediction(Problem):
 
     @cached_property
     def _minimizer(self) -> np.ndarray:
-        return minimize_to_rounding(self)
+        return minimize_to_rounding(self, self._guess())
+
+    @abstractmethod
+    def _guess(self) -> np.ndarray:
+        """Where to start looking for a minimiser. [d]."""
 
     @property
     def lower_bound(self) -> float:

@@ -12,10 +12,9 @@ __all__ = ["minimize_to_rounding"]
 POLISHING_STEPS = 8
 
 
-def minimize_to_rounding(problem: Problem) -> np.ndarray:
-    """Minimise a PL function: a trust region brings x near, Newton steps to rounding error. -> [d]."""
+def minimize_to_rounding(problem: Problem, start: np.ndarray) -> np.ndarray:
+    """Minimise a PL function: a trust region brings x near, Newton steps to rounding error. start [d] -> [d]."""
     loss, gradient, hessian = (jax.jit(f) for f in (problem.loss, problem.gradient, problem.hessian))
-    start = np.zeros(problem.dim)
     near: OptimizeResult = minimize(
         loss, start, jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-8}
     )

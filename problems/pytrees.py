@@ -1,6 +1,7 @@
 """Frozen dataclasses that JAX can carry through its transformations."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -19,6 +20,29 @@ def static(**options: Any) -> Any:
 def frozen_pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass whose fields are the children of a JAX pytree, `static()` ones apart.
 
-    Equality is identity: comparing arrays field by field would not give one truth value.
+    Equality is identity: comparing arrays field by field would not give one truth value. JAX rebuilds instances
+    without calling `__init__`, so that `__post_init__` sees what users give, never a tracer in its place.
+
+    The class registers itself by hand because `jax.tree_util.register_dataclass` (JAX 0.10) makes trees of different
+    classes with the same fields compare equal: where their hashes meet, jit runs the program of the wrong class.
     """
-    return jax.tree_util.register_dataclass(dataclass(frozen=True, eq=False)(cls))
+    frozen: Any = dataclass(frozen=True, eq=False)(cls)
+    data = tuple(f.name for f in fields(frozen) if not f.metadata.get("static"))
+    meta = tuple(f.name for f in fields(frozen) if f.metadata.get("static"))
+
+    def flatten(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(tree, name) for name in data), tuple(getattr(tree, name) for name in meta)
+
+    def flatten_with_keys(tree: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        children, program = flatten(tree)
+        keys = (jax.tree_util.GetAttrKey(name) for name in data)
+        return tuple(zip(keys, children, strict=True)), program
+
+    def unflatten(program: tuple[Any, ...], children: Iterable[Any]) -> Any:
+        tree = object.__new__(frozen)
+        for name, value in zip((*data, *meta), (*children, *program), strict=True):
+            object.__setattr__(tree, name, value)
+        return tree
+
+    jax.tree_util.register_pytree_with_keys(frozen, flatten_with_keys, unflatten, flatten)
+    return frozen

@@ -5,12 +5,14 @@ with a new class is therefore all that an extension needs.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from problems.errors import unknown_name
 
-__all__ = ["look_up", "recipes", "registered"]
+__all__ = ["import_modules", "look_up", "recipes", "registered"]
 
 
 def _descendants(base: type) -> Iterator[type]:
@@ -24,8 +26,12 @@ def _concrete(base: type) -> list[type]:
 
 
 def registered(base: type) -> dict[str, Any]:
-    """Every concrete class below `base`, by its `kind`, in alphabetical order."""
-    return {kind: cls for kind, cls in sorted((cls.kind, cls) for cls in _concrete(base))}  # type: ignore[attr-defined]
+    """Every concrete class below `base`, by its `kind`, in alphabetical order.
+
+    Of two with the same kind the one defined last counts, as when a cell of a notebook runs again.
+    """
+    by_kind: dict[str, Any] = {cls.kind: cls for cls in _concrete(base)}  # type: ignore[attr-defined]
+    return dict(sorted(by_kind.items()))
 
 
 def recipes(base: type) -> dict[str, Callable[..., Any]]:
@@ -38,6 +44,12 @@ def recipes(base: type) -> dict[str, Callable[..., Any]]:
     for cls in _concrete(base):
         found |= {kind: getattr(cls, name) for kind, name in cls.recipes.items()}  # type: ignore[attr-defined]
     return dict(sorted(found.items()))
+
+
+def import_modules(package: str, path: Iterable[str]) -> None:
+    """Import every module in a package's folder, which registers the classes in it."""
+    for module in iter_modules(path, f"{package}."):
+        import_module(module.name)
 
 
 def look_up(what: str, kind: str, known: dict[str, Any]) -> Any:

@@ -12,11 +12,11 @@ def largest_gram_eigenvalues(matrices: np.ndarray) -> np.ndarray:
     return np.maximum(np.linalg.eigvalsh(small)[:, -1], 0.0)
 
 
-def smallest_nonzero(eigenvalues: np.ndarray) -> float | None:
-    """The smallest eigenvalue above rounding error of a positive semidefinite matrix, None for the zero matrix.
+def smallest_nonzero(values: np.ndarray) -> float | None:
+    """The smallest eigenvalue (or singular value) above rounding error, None where all are zero. [d].
 
-    Eigenvalues carry an error of about d eps times the largest one; whatever is below ten times that counts as zero.
+    They carry an error of about d eps times the largest one; whatever is below ten times that counts as zero.
     """
-    noise = 10 * len(eigenvalues) * np.finfo(float).eps * float(np.max(np.abs(eigenvalues)))
-    positive = eigenvalues[eigenvalues > noise]
+    noise = 10 * len(values) * np.finfo(float).eps * float(np.max(np.abs(values)))
+    positive = values[values > noise]
     return float(positive.min()) if len(positive) else None
