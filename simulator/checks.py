@@ -1,0 +1,112 @@
+"""Judging a run by a theorem, inside the compiled loop.
+
+At every round the inequality V+ - V <= - rate V - decrease + drift is evaluated as a slack, right minus left, that
+must be >= 0. It is divided by the size of what changes: |f(p+) - f(p)| + |change of the potential| + rate V + decrease
++ drift. f(p+) - f(p) is computed without cancellation.
+
+Rounding. Gradients carry an error of about `delta = 10 eps scale`, where scale = mean_i |grad f_i(x^0)| +
+L_AM (|x^0| + |x|) bounds what is summed to form them. A term c |a|^2 with a gradient a then carries about
+2 c |a| delta, and every term a few eps of itself. A round is judged only where this noise is below the tolerance
+sqrt(eps), relative to the size of what changes: as a run converges to the level of rounding, its inequality compares
+noise with noise, and no verdict is drawn from it.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from problems import Problem
+from simulator.constants import Constants, Scalar, theta
+from simulator.theorem import Theorem
+
+__all__ = ["StepCheck", "gradient_noise", "judge_step", "start_check", "tolerance"]
+
+# V in these units weighs squared gradients by the stepsize to this power.
+STEPSIZE_POWERS = {"loss": 1, "squared-distance": 2, "squared-gradient": 0}
+NOISE_FACTOR = 10  # sums of many rounded products: a few eps, rounded up
+
+
+class StepCheck(NamedTuple):
+    """One theorem's account of one run so far."""
+
+    potential: Array  # of the current state, []
+    budget: Array  # V^0 with every round's rate and drift applied, []
+    smallest_slack: Array  # over the judged rounds, relative; inf before the first, []
+    smallest_slack_round: Array  # the round that ended with it, []
+    violations: Array  # judged rounds with slack < -tolerance, []
+    judged_rounds: Array  # []
+
+
+def tolerance(dtype: Any) -> float:
+    """The relative slack below which a round violates its theorem: half of the digits are left to rounding."""
+    return float(jnp.finfo(dtype).eps) ** 0.5
+
+
+def gradient_noise(constants: Constants, x0: Array, x: Array, initial_gradient: Array) -> Array:
+    """delta, the size of the rounding error of a gradient; see the module's docstring. -> []."""
+    scale = initial_gradient + constants.arithmetic_mean * (jnp.linalg.norm(x0) + jnp.linalg.norm(x))
+    return NOISE_FACTOR * jnp.finfo(x.dtype).eps * scale
+
+
+def start_check(theorem: Theorem, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> StepCheck:
+    """The account at round 0."""
+    dtype = state.x.dtype
+    return StepCheck(
+        potential=jnp.asarray(theorem.potential(constants, stepsize, state), dtype),
+        budget=jnp.asarray(theorem.lyapunov(problem, constants, stepsize, state), dtype),
+        smallest_slack=jnp.asarray(jnp.inf, dtype),
+        smallest_slack_round=jnp.zeros((), jnp.int32),
+        violations=jnp.zeros((), jnp.int32),
+        judged_rounds=jnp.zeros((), jnp.int32),
+    )
+
+
+class Step(NamedTuple):
+    """One round, as the checks see it."""
+
+    before: Any  # the state
+    after: Any  # the state
+    round: Array  # that has ended, []
+    grad_norm_sq: Array  # |grad f|^2 before the round, []
+    noise: Array  # delta, []
+    counts: Array  # whether the run has not diverged, []
+
+
+def judge_step(
+    check: StepCheck, theorem: Theorem, problem: Problem, constants: Constants, stepsize: Scalar, step: Step
+) -> StepCheck:
+    """The account after one more round. A round with a slack that is not finite is not judged."""
+    potential = jnp.asarray(theorem.potential(constants, stepsize, step.after), step.noise.dtype)
+    loss_change = _loss_change(theorem, problem, step) if theorem.uses_loss else 0.0
+    removed = theorem.removed(problem, constants, stepsize, step.before)
+    decrease = theorem.decrease(constants, stepsize, step.grad_norm_sq)
+    drift = theorem.drift(constants, stepsize, step.before)
+
+    slack = -loss_change - (potential - check.potential) - removed - decrease + drift
+    size = jnp.abs(loss_change) + jnp.abs(potential - check.potential) + removed + decrease + drift
+    noise = _rounding(theorem, constants, stepsize, step.noise, size + potential + check.potential)
+    judged = (noise <= tolerance(size.dtype) * size) & (size > 0) & jnp.isfinite(slack) & step.counts
+
+    relative = jnp.where(judged, slack / size, jnp.inf)
+    return StepCheck(
+        potential=potential,
+        budget=theorem.retained(constants, stepsize) * check.budget + drift,
+        smallest_slack=jnp.minimum(check.smallest_slack, relative),
+        smallest_slack_round=jnp.where(relative < check.smallest_slack, step.round, check.smallest_slack_round),
+        violations=check.violations + (relative < -tolerance(size.dtype)),
+        judged_rounds=check.judged_rounds + judged,
+    )
+
+
+def _rounding(theorem: Theorem, constants: Constants, stepsize: Scalar, noise: Array, terms: Array) -> Array:
+    """What rounding may do to the slack, where `terms` is the sum of all that is added up to form it. -> []."""
+    # a potential weighs squared gradients by at most about this factor
+    weight = stepsize ** STEPSIZE_POWERS[theorem.units] / (1.0 if constants.alpha is None else theta(constants.alpha))
+    return 2 * noise * jnp.sqrt(weight * terms) + 4 * jnp.finfo(terms.dtype).eps * terms
+
+
+def _loss_change(theorem: Theorem, problem: Problem, step: Step) -> Array:
+    """f(p+) - f(p), seen from p+, where the gradient of this round has already made the predictions."""
+    before, after = theorem.point(step.before), theorem.point(step.after)
+    return -problem.loss_difference(after, before - after)

@@ -1,0 +1,108 @@
+"""EF14, the original error feedback (EF-SGD) with full gradients."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from problems import Problem, frozen_pytree
+from simulator.compressor import FLOAT_BITS, Compressor
+from simulator.constants import Constants, Scalar, theta, xi
+from simulator.method import Bits, Method
+from simulator.theorem import Contraction, Descent
+
+__all__ = ["EF14", "EF14State"]
+
+
+class EF14State(NamedTuple):
+    x: Array  # [d]
+    gradients: Array  # of the workers at x, [n, d]
+    errors: Array  # e_i, what compression has withheld so far, [n, d]
+
+
+def _virtual_point(state: EF14State) -> Array:
+    """x - (1/n) sum_i e_i, the model that an uncompressed method would have. -> [d]."""
+    return state.x - jnp.mean(state.errors, axis=0)
+
+
+def _mean_error(state: EF14State) -> Array:
+    return jnp.mean(jnp.sum(state.errors**2, axis=1))
+
+
+def _dissimilarity(state: EF14State) -> Array:
+    """zeta^2 = (1/n) sum_i |grad f_i(x) - grad f(x)|^2."""
+    deviations = state.gradients - jnp.mean(state.gradients, axis=0, keepdims=True)
+    return jnp.mean(jnp.sum(deviations**2, axis=1))
+
+
+def _heterogeneity(factor: float):
+    """The drift factor gamma^3 L^2 xi^2 zeta^2."""
+
+    def drift(c: Constants, stepsize: Scalar, state: EF14State) -> Array:
+        return factor * stepsize**3 * c.smoothness**2 * xi(c.alpha) ** 2 * _dissimilarity(state)
+
+    return drift
+
+
+def _error_potential(factor: float):
+    """factor gamma L^2 / theta times the mean squared error."""
+
+    def potential(c: Constants, stepsize: Scalar, state: EF14State) -> Array:
+        return factor * stepsize * c.smoothness**2 / theta(c.alpha) * _mean_error(state)
+
+    return potential
+
+
+@frozen_pytree
+class EF14(Method):
+    """EF14: D_i = C(e_i + gamma grad f_i(x)), e_i+ = e_i + gamma grad f_i(x) - D_i, x+ = x - (1/n) sum_i D_i.
+
+    e_i^0 = 0. Seide et al. 2014; Stich, Cordonnier, Jaggi (arXiv 1809.07599); Karimireddy et al. (arXiv 1901.09847).
+
+    Guarantees, with W = f(x - <e_i>) - f_inf + (error term) and zeta^2 = (1/n) sum_i |grad f_i(x) - grad f(x)|^2; the
+    heterogeneity zeta is part of what EF14 does, not of the proof. Both derived and checked numerically:
+        nonconvex, gamma <= 1/(L (2 + sqrt2 xi)), error term gamma L^2/(2 theta) <|e_i|^2>:
+            W+ <= W - (gamma/4) |grad f(x)|^2 + gamma^3 L^2 xi^2 zeta^2 / 2.
+        pl, gamma <= 1/(L (4/3 + 4 xi/sqrt3)), error term 2 gamma L^2/theta <|e_i|^2>:
+            W+ <= (1 - min(gamma mu / 8, theta / 2)) W + 2 gamma^3 L^2 xi^2 zeta^2.
+    """
+
+    compressor: Compressor
+    kind = "ef14"
+    theorems = (
+        Descent(
+            name="nonconvex",
+            reference="derived, perturbed iterates as in Karimireddy et al. (arXiv 1901.09847)",
+            formula="1 / (L (2 + sqrt2 xi))",
+            max_stepsize=lambda c: 1 / (c.smoothness * (2 + 2**0.5 * xi(c.alpha))),
+            assumptions=("contractive",),
+            point=_virtual_point,
+            potential=_error_potential(0.5),
+            progress=lambda c: 0.25,
+            drift=_heterogeneity(0.5),
+        ),
+        Contraction(
+            name="pl",
+            reference="derived, perturbed iterates as in Karimireddy et al. (arXiv 1901.09847)",
+            formula="1 / (L (4/3 + 4 xi / sqrt3))",
+            max_stepsize=lambda c: 1 / (c.smoothness * (4 / 3 + 4 * xi(c.alpha) / 3**0.5)),
+            assumptions=("contractive", "pl"),
+            rate=lambda c, stepsize: jnp.minimum(stepsize * c.pl_constant / 8, theta(c.alpha) / 2),
+            point=_virtual_point,
+            potential=_error_potential(2.0),
+            drift=_heterogeneity(2.0),
+        ),
+    )
+
+    def init(self, problem: Problem, x0: Array, key: Array) -> EF14State:
+        gradients = problem.worker_gradients(x0)
+        return EF14State(x0, gradients, jnp.zeros_like(gradients))
+
+    def step(self, problem: Problem, stepsize: Array, state: EF14State, key: Array) -> EF14State:
+        owed = state.errors + stepsize * state.gradients
+        messages = self.compressor.compress_rows(key, owed)
+        x = state.x - jnp.mean(messages, axis=0)
+        return EF14State(x, problem.worker_gradients(x), owed - messages)
+
+    def bits(self, dim: int) -> Bits:
+        return Bits(initial=0, uplink=self.compressor.bits(dim), downlink=FLOAT_BITS * dim)
