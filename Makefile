@@ -24,16 +24,14 @@ setup: .venv/.installed
 
 # The command answers "complete already" for a folder that holds this config's results, so `make demo` can be repeated.
 define experiment
-.venv/bin/efsim run configs/$(1) --out results/$(2)
-.venv/bin/efsim verify results/$(2)
-.venv/bin/efsim plot results/$(2)
+.venv/bin/efsim run configs/$(1).toml
+.venv/bin/efsim verify results/$(1)
+.venv/bin/efsim plot results/$(1)
 endef
 
 demo: .venv/.installed
-	$(call experiment,quadratic-vs-arithmetic-mean.toml,demo-real)
-	$(call experiment,heterogeneity.toml --set problem.smoothness_ratio=[1.0$(comma)6.0] --set rounds=12000,demo-quadratics)
-
-comma := ,
+	$(call experiment,quadratic-vs-arithmetic-mean)
+	$(call experiment,heterogeneity)
 
 test: .venv/.test
 	.venv/bin/python -m pytest -n 2 $(PYTEST_ARGS)

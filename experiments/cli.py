@@ -1,0 +1,287 @@
+"""The command line. Imports are inside the commands: `efsim --help` must not wait for JAX."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from experiments.config import Config
+    from experiments.plan import Case
+    from experiments.verdicts import TheoremVerdict
+
+__all__ = ["main"]
+
+USAGE_ERROR = 2
+
+
+class Commands(click.Group):
+    """Commands that tell a user's mistake in a message on standard error and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            from problems.errors import InvalidInput
+
+            if not isinstance(error, InvalidInput):
+                raise
+            lines = str(error).splitlines()
+            head = f"efsim: {len(lines)} errors:" if len(lines) > 1 else f"efsim: {lines[0]}"
+            click.echo("\n  ".join([head, *(lines if len(lines) > 1 else [])]), err=True)
+            ctx.exit(USAGE_ERROR)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="efsim")
+def main() -> None:
+    """Simulate error feedback methods and judge every round by their theorems.
+
+    A config describes a sweep: `efsim run configs/NAME.toml`, then `efsim verify` and `efsim plot` on its results.
+    """
+
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+results_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a field, e.g. --set problem.workers=50.",
+)
+
+
+def _load(path: Path, overrides: tuple[str, ...]) -> Config:
+    from experiments.config import parse_config
+    from experiments.raw_config import apply_overrides, read_raw
+
+    return parse_config(apply_overrides(read_raw(path), overrides))
+
+
+@main.command()
+@config_argument
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/NAME by default.")
+@set_option
+def run(config: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+    """Compute the sweep that CONFIG describes."""
+    from experiments.execute import run_sweep
+    from experiments.store import Store
+    from experiments.summary import summarize
+
+    parsed = _load(config, overrides)
+    folder = out or Path("results") / parsed.name
+    click.echo(_describe(parsed))
+    was_complete = Store(folder).complete
+    results = run_sweep(parsed, folder)
+    if was_complete:
+        click.echo("complete already; to compute it again, choose another folder or remove this one")
+    click.echo(f"\n{summarize(results)}\n\n{_plural(len(results.runs), 'run')} in {folder}")
+    click.echo(f"next: efsim verify {folder}; efsim plot {folder}")
+
+
+def _describe(config: Config) -> str:
+    stepsizes = sum(len(stepsizes) for *_, stepsizes in config.methods)
+    problems, seeds = _plural(len(config.problems), "problem"), _plural(len(config.seeds), "seed")
+    choices = _plural(stepsizes, "choice") + " of method, compressor and stepsize"
+    runs = _plural(config.num_runs, "run")
+    return f"{config.name}: {runs} of {config.rounds} rounds = {problems} x {choices} x {seeds}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+@main.command()
+@results_argument
+@click.pass_context
+def verify(ctx: click.Context, folder: Path) -> None:
+    """Judge the runs in DIR by their theorems.
+
+    Exit status: 0 if all theorems hold, 1 if one is violated, 3 if none is violated but one is undecided.
+    """
+    from experiments.store import load_results
+    from experiments.verdicts import Judgement, judge
+
+    verdicts = judge(load_results(folder))
+    judgements = {verdict.judgement for verdict in verdicts}
+    if not verdicts:
+        click.echo("undecided: no theorem applies to any run, because every stepsize is above what theory allows")
+        ctx.exit(3)
+    click.echo(_verdict_table(verdicts))
+    ctx.exit(1 if Judgement.VIOLATED in judgements else 3 if Judgement.UNDECIDED in judgements else 0)
+
+
+def _verdict_table(verdicts: list[TheoremVerdict]) -> str:
+    from experiments.tables import number, render
+
+    header = (
+        "method",
+        "theorem",
+        "applies to",
+        "verdict",
+        "steps",
+        "slack >=",
+        "tightness",
+        "beyond",
+        "reference",
+    )
+    rows = [
+        (
+            verdict.method,
+            verdict.theorem,
+            f"{verdict.applicable} of {verdict.runs} runs",
+            str(verdict.judgement),
+            str(verdict.steps),
+            number(verdict.smallest_slack, 3),
+            number(verdict.tightness, 3),
+            f"{verdict.beyond_broken} of {verdict.beyond} fail" if verdict.beyond else "-",
+            verdict.reference,
+        )
+        for verdict in verdicts
+    ]
+    reasons = [f"{v.judgement}: {v.method} {v.theorem}: {v.reason}" for v in verdicts if v.reason]
+    legend = (
+        "steps: rounds judged.  slack: smallest over them, relative to the terms of the inequality.\n"
+        "tightness: largest measured / bound.  beyond: runs at larger stepsizes, and how many break the inequality."
+    )
+    return "\n".join([render(header, rows), "", legend, *reasons])
+
+
+@main.command()
+@results_argument
+def plot(folder: Path) -> None:
+    """Draw the figures of the results in DIR, into DIR/figures."""
+    from experiments.figures import save_figures
+    from experiments.store import load_results
+
+    for path in save_figures(load_results(folder)):
+        click.echo(str(path))
+
+
+@main.command()
+@config_argument
+@set_option
+def constants(config: Path, overrides: tuple[str, ...]) -> None:
+    """Print n, d, the smoothness constants, mu, alpha and the stepsize of every rule, for every case of CONFIG."""
+    from experiments.plan import make_cases
+
+    for case in make_cases(_load(config, overrides)):
+        click.echo(_case_constants(case) + "\n")
+
+
+def _case_constants(case: Case) -> str:
+    from experiments.tables import number, render
+
+    c = case.constants
+    values = {
+        "n": case.problem.num_workers,
+        "d": case.problem.dim,
+        "L": c.smoothness,
+        "L_AM": c.arithmetic_mean,
+        "L_QM": c.quadratic_mean,
+        "L_var": c.smoothness_variance,
+        "mu": c.pl_constant,
+        "alpha": c.alpha,
+        "omega": c.omega,
+    }
+    rules = [
+        (
+            theorem.name,
+            theorem.formula,
+            "-" if (obstacle := theorem.obstacle(c)) else number(float(theorem.max_stepsize(c)), 8),
+            f"does not apply: {obstacle}" if obstacle else theorem.reference,
+        )
+        for theorem in case.method.theorems
+    ]
+    head = f"{_one_line(case.problem_spec.flat())}\n{_one_line(case.method_spec.flat())}"
+    line = "  ".join(f"{name} = {number(value, 6)}" for name, value in values.items())
+    return f"{head}\n{line}\n{render(('rule', 'formula', 'stepsize', 'reference'), rules)}"
+
+
+def _one_line(table: dict[str, Any]) -> str:
+    return ", ".join(str(value) if name == "kind" else f"{name} = {value}" for name, value in table.items())
+
+
+@main.group(name="list")
+def list_() -> None:
+    """List what configs may name."""
+
+
+@list_.command()
+def methods() -> None:
+    """Methods and their theorems."""
+    from experiments.tables import render
+    from problems.registry import registered
+    from simulator import Method
+
+    rows = [
+        (kind, _first_line(cls), ", ".join(theorem.name for theorem in cls.theorems))
+        for kind, cls in registered(Method).items()
+    ]
+    click.echo(render(("method", "update", "theorems"), rows))
+
+
+@list_.command()
+def compressors() -> None:
+    """Compressors."""
+    from experiments.tables import render
+    from problems.registry import registered
+    from simulator import Compressor
+
+    rows = [(kind, _parameters(cls), _first_line(cls)) for kind, cls in registered(Compressor).items()]
+    click.echo(render(("compressor", "fields", "what it does"), rows))
+
+
+@list_.command()
+def problems() -> None:
+    """Problems and the fields that describe them."""
+    from problems import Problem
+    from problems.registry import recipes
+
+    for kind, constructor in recipes(Problem).items():
+        owner = constructor.__self__  # pyright: ignore[reportFunctionMemberAccess]  (recipes are class methods)
+        click.echo(f"{kind}: {_first_line(owner)}\n  fields: {_parameters(constructor)}\n")
+
+
+@list_.command()
+def theorems() -> None:
+    """Theorems: assumptions, largest stepsize, reference."""
+    from experiments.tables import render
+    from problems.registry import registered
+    from simulator import Method
+
+    rows = [
+        (kind, theorem.name, theorem.formula, ", ".join(theorem.assumptions) or "-", theorem.reference)
+        for kind, cls in registered(Method).items()
+        for theorem in cls.theorems
+    ]
+    click.echo(render(("method", "theorem", "largest stepsize", "assumptions", "reference"), rows))
+
+
+@list_.command()
+def datasets() -> None:
+    """Data sets and where they are found."""
+    from experiments.tables import render
+    from problems.datasets import dataset_infos
+
+    rows = [(info.name, str(info.samples), str(info.features), info.found) for info in dataset_infos()]
+    click.echo(render(("data set", "samples", "features", "found"), rows))
+
+
+def _first_line(documented: Any) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
+
+
+def _parameters(constructor: Any) -> str:
+    return ", ".join(
+        name if parameter.default is inspect.Parameter.empty else f"{name} = {parameter.default!r}"
+        for name, parameter in inspect.signature(constructor).parameters.items()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Computing a plan on this machine, batch after batch."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from experiments.config import Config
+from experiments.plan import Batch, Plan, make_plan, starting_point
+from experiments.provenance import provenance
+from experiments.records import run_rows, theorem_names, trace_table
+from experiments.store import Results, Store, load_results
+from simulator import Trace, simulate
+
+__all__ = ["run_sweep"]
+
+PROGRESS_DELAY = 2.0  # seconds before a progress bar appears
+
+
+def run_sweep(config: Config, folder: Path) -> Results:
+    """Compute the sweep into `folder`, unless it is there already.
+
+    Raises:
+        InvalidInput: the config cannot be run, or the folder is not free for it.
+    """
+    store = Store(folder)
+    store.check_free_for(config)
+    if not store.complete:
+        plan = make_plan(config)  # before the folder is touched: it tells most mistakes
+        store.create(config)
+        _compute(plan, store)
+    return load_results(folder)
+
+
+def _compute(plan: Plan, store: Store) -> None:
+    started = time.time()
+    rows: list[dict[str, Any]] = []
+    theorems = theorem_names(plan)
+    with tqdm(
+        total=plan.config.rounds * plan.config.num_runs,
+        unit="round",
+        unit_scale=True,
+        delay=PROGRESS_DELAY,
+        disable=None,
+    ) as bar:
+        for number, batch in enumerate(plan.batches, 1):
+            bar.set_description(f"batch {number}/{len(plan.batches)}")
+            lanes = len(batch.stepsizes) * len(batch.seeds)
+            trace = _simulate(plan, batch, lambda rounds, lanes=lanes: bar.update(rounds * lanes))
+            store.write_traces(batch.name, trace_table(batch, trace, theorems))
+            rows += run_rows(batch, trace)
+    store.finish(pd.DataFrame(rows), provenance(plan, started))
+
+
+def _simulate(plan: Plan, batch: Batch, progress: Any) -> Trace:
+    config, case = plan.config, batch.case
+    return simulate(
+        case.problem,
+        case.method,
+        stepsize=batch.stepsizes,
+        rounds=config.rounds,
+        x0=starting_point(config, case.problem.dim),
+        record_every=config.record_every,
+        seed=batch.seeds,
+        target=config.target,
+        precision=config.precision,
+        progress=progress,
+    )

@@ -1,0 +1,78 @@
+"""Configs as TOML tables, before they are validated: reading, overriding, writing."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from problems import InvalidInput
+
+__all__ = ["apply_overrides", "read_raw", "write_toml"]
+
+
+def read_raw(path: Path) -> dict[str, Any]:
+    """The TOML table in the file.
+
+    Raises:
+        InvalidInput: the file cannot be read or is not TOML (the message has the line).
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"cannot read the config {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not a text file in UTF-8: {error.reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+
+
+def write_toml(raw: dict[str, Any]) -> str:
+    """The table as TOML text that reads back equal."""
+    return tomli_w.dumps(raw)
+
+
+def apply_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`raw` with every "dotted.path=value" merged in; the value is TOML, or a plain string where it is not.
+
+    Raises:
+        InvalidInput: an override without "=", or a path through something that is not a table.
+    """
+    merged = _copied(raw)
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path.strip():
+            raise InvalidInput(f"--set takes key=value, not {override!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        _set(merged, [part for part in re.split(r"[.\[\]]+", path.strip()) if part], value, override)
+    return merged
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _set(container: Any, path: list[str], value: Any, override: str) -> None:
+    *parents, last = path
+    for part in parents:
+        key: Any = _key(container, part, override)
+        container = container.setdefault(key, {}) if isinstance(container, dict) else container[key]
+    container[_key(container, last, override)] = value
+
+
+def _key(container: Any, part: str, override: str) -> Any:
+    """`part` as a key of a table, or as an index of a list that has it."""
+    if isinstance(container, dict):
+        return part
+    if not isinstance(container, list):
+        raise InvalidInput(f"--set {override}: there is no table that {part!r} could be in")
+    if not (part.isdigit() and int(part) < len(container)):
+        raise InvalidInput(f"--set {override}: {part!r} is not an index of a list of {len(container)} entries")
+    return int(part)

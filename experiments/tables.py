@@ -1,0 +1,38 @@
+"""Plain text tables for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["number", "render"]
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number to read; "-" where there is none."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "-"
+    return f"{value:.{digits}g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a header; columns of numbers are aligned to the right."""
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [bool(rows) and all(_is_numeric(cell) for cell in column[1:]) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(cells, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def _is_numeric(cell: str) -> bool:
+    return (
+        cell in ("-", "")
+        or cell.lstrip("+-").replace(".", "").replace("e", "").replace("-", "").replace("+", "").isdigit()
+    )

@@ -1,0 +1,66 @@
+"""The house: imports go one way, and starting the command line is cheap."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# each package may import itself and those before it
+ORDER = ("problems", "simulator", "experiments")
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Dotted names of a package's modules with their files."""
+    files = sorted((ROOT / package).rglob("*.py"))
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def own_imports(file: Path) -> set[str]:
+    """Dotted names of this project's modules that the file imports at its top level or inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in ORDER}
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_a_package_imports_only_to_its_left(package):
+    allowed = ORDER[: ORDER.index(package) + 1]
+    for name, file in modules(package).items():
+        wrong = {used for used in own_imports(file) if used.split(".")[0] not in allowed}
+        assert not wrong, f"{name} imports {wrong}"
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_a_package_has_no_circles(package):
+    known = modules(package)
+    graph = {
+        name: {used for used in own_imports(file) if used in known and used != name} for name, file in known.items()
+    }
+    for initial in (name for name, file in known.items() if file.name == "__init__.py"):
+        graph.pop(initial)  # it gathers the names of its folder, and importing any module imports it first
+    list(TopologicalSorter(graph).static_order())
+
+
+def test_the_check_of_directions_can_fail(tmp_path):
+    file = tmp_path / "wrong.py"
+    file.write_text("def f():\n    from experiments.cli import main\n")
+    assert own_imports(file) == {"experiments.cli", "experiments.cli.main"}
+
+
+def test_help_does_not_import_jax():
+    code = "import sys, experiments.cli as c; c.main(['--help'], standalone_mode=False); sys.exit('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_methods_are_short_files():
+    lines = sorted(len(file.read_text().splitlines()) for file in (ROOT / "simulator" / "methods").glob("[a-z]*.py"))
+    assert lines[len(lines) // 2] < 150

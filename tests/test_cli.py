@@ -1,0 +1,225 @@
+"""The command line as a user types it: run, verify, plot, list, constants, and every mistake they may make."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments.cli import main
+
+CONFIG = """
+name = "small"
+rounds = 60
+record_every = 20
+[problem]
+kind = "quadratic"
+workers = 9
+dim = 4
+smoothness_ratio = 2.5
+pl_constant = 0.1
+[[method]]
+kind = "ef21"
+compressor = { kind = "top-k", k = 1 }
+stepsize = { rule = ["quadratic-mean", "arithmetic-mean"], multiple = [1, 1000] }
+"""
+
+
+def efsim(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(config, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "small"
+    assert efsim("run", config, "--out", folder).exit_code == 0
+    return folder
+
+
+def test_run_describes_the_sweep_and_says_what_comes_next(config, tmp_path):
+    done = efsim("run", config, "--out", tmp_path / "out")
+    assert "small: 4 runs of 60 rounds = 1 problem x 4 choices" in done.stdout
+    assert f"next: efsim verify {tmp_path / 'out'}" in done.stdout
+
+
+def test_the_results_folder_is_all_that_a_reader_needs(results):
+    runs, traces = pd.read_parquet(results / "runs.parquet"), pd.read_parquet(results / "traces")
+    assert set(traces.run) == set(runs.run) and len(runs) == 4
+    assert traces.groupby("run")["round"].apply(list).tolist() == [[0, 20, 40, 60]] * 4
+    wanted = {"run", "seed", "round", "bits_per_worker", "loss", "grad_norm_sq", "lyapunov_quadratic_mean"}
+    assert wanted <= set(traces.columns)
+    assert {"L", "L_AM", "L_QM", "mu", "alpha", "stepsize", "status", "method.compressor.k"} <= set(runs.columns)
+    provenance = json.loads((results / "provenance.json").read_text())
+    assert provenance["versions"]["jax"] and provenance["seeds"] == [0] and provenance["wall_seconds"] > 0
+    assert not list(results.rglob(".*"))  # no temporary file is left
+
+
+def test_the_config_as_run_repeats_the_sweep(config, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    efsim("run", config, "--out", first, "--set", "method.0.compressor.k=2", "--set", "seeds=[4, 5]")
+    assert efsim("run", first / "config.toml", "--out", second).exit_code == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(first / "traces"), pd.read_parquet(second / "traces"))
+
+
+def test_verify_prints_the_verdicts_and_exits_with_0_when_all_hold(results):
+    done = efsim("verify", results)
+    assert done.exit_code == 0
+    lines = {tuple(line.split()[:2]): line for line in done.stdout.splitlines()}
+    for theorem, applicable in (("quadratic-mean", 1), ("arithmetic-mean", 2)):
+        line = lines["ef21", theorem]
+        assert f"{applicable} of 4 runs" in line and "holds" in line and re.search(r"2 of [23] fail", line)
+
+
+def test_verify_exits_with_1_when_a_theorem_is_violated(results, tmp_path):
+    """The runs at 1000 times the stepsize break the inequality: declare that the theorem speaks of them."""
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for name in ("config.toml", "provenance.json"):
+        (damaged / name).write_bytes((results / name).read_bytes())
+    runs = pd.read_parquet(results / "runs.parquet").assign(applies_quadratic_mean=True)
+    runs.to_parquet(damaged / "runs.parquet")
+    done = efsim("verify", damaged)
+    assert done.exit_code == 1
+    assert "VIOLATED: ef21 quadratic-mean: run " in done.stdout and "rounds break the inequality" in done.stdout
+
+
+def test_verify_exits_with_3_when_nothing_can_be_said(config, tmp_path):
+    folder = tmp_path / "beyond"
+    efsim("run", config, "--out", folder, "--set", "method.0.stepsize=1000.0")
+    done = efsim("verify", folder)
+    assert done.exit_code == 3 and "no theorem applies" in done.stdout
+
+
+def test_random_compressors_are_judged_by_their_seeds(config, tmp_path):
+    random = ("--set", "method.0.compressor={kind='rand-k', k=2}", "--set", "method.0.stepsize.multiple=1")
+    few, many = tmp_path / "few", tmp_path / "many"
+    efsim("run", config, "--out", few, *random)
+    done = efsim("verify", few)
+    assert done.exit_code == 3 and "at least 8 seeds are needed" in done.stdout
+    efsim("run", config, "--out", many, *random, "--set", f"seeds={list(range(8))}")
+    done = efsim("verify", many)
+    assert done.exit_code == 0 and "holds" in done.stdout
+
+
+def test_plot_prints_the_paths_of_its_figures(results):
+    done = efsim("plot", results)
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 0 and {path.suffix for path in paths} == {".png", ".svg"}
+    assert all(path.is_file() for path in paths)
+
+
+def test_a_second_run_of_the_same_config_computes_nothing_and_changes_nothing(config, results):
+    before = snapshot(results)
+    done = efsim("run", config, "--out", results)
+    assert done.exit_code == 0 and "complete already" in done.stdout
+    assert snapshot(results) == before
+
+
+@pytest.mark.parametrize("what", ["methods", "compressors", "problems", "theorems", "datasets"])
+def test_list_knows_everything_that_is_registered(what):
+    done = efsim("list", what)
+    expected = {
+        "methods": ("gd", "dcgd", "ef14", "ef21", "ef21-w"),
+        "compressors": ("identity", "top-k", "rand-k"),
+        "problems": ("quadratic", "logistic-regression", "least-squares"),
+        "theorems": ("quadratic-mean", "1 / (L + L_AM xi)", "2402.10774"),
+        "datasets": ("breast-cancer-wisconsin", "a9a", "32561"),
+    }[what]
+    assert done.exit_code == 0 and all(name in done.stdout for name in expected)
+
+
+def test_constants_prints_every_rule_or_why_it_does_not_apply(config):
+    stdout = efsim("constants", config).stdout
+    assert "n = 9  d = 4  L = 1  L_AM = 1  L_QM = 2.5  L_var = 5.25  mu = 0.1  alpha = 0.25" in stdout
+    xi = 0.75**0.5 / (1 - 0.75**0.5)
+    assert f"{1 / (1 + 2.5 * xi):.8g}" in stdout and f"{1 / (1 + xi):.8g}" in stdout
+    without_alpha = efsim("constants", config, "--set", "method.0.compressor={kind='rand-k', k=1, scaled=true}").stdout
+    assert "does not apply: it needs a contractive compressor" in without_alpha
+
+
+# Mistakes: exit status 2, a message on standard error, no traceback, nothing overwritten
+
+
+def refused(*arguments: object) -> str:
+    done = efsim(*arguments)
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_config_that_is_not_there(tmp_path):
+    assert "cannot read the config" in refused("run", tmp_path / "none.toml")
+
+
+def test_results_of_another_config_are_left_alone(config, results):
+    before = snapshot(results)
+    assert "differs in: rounds" in refused("run", config, "--out", results, "--set", "rounds=61")
+    assert snapshot(results) == before
+
+
+def test_a_folder_with_other_files_is_left_alone(config, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "holds files that are not results" in refused("run", config, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_where_the_folder_should_be(config, tmp_path):
+    file = tmp_path / "out"
+    file.write_text("x")
+    assert "is a file" in refused("run", config, "--out", file)
+
+
+@pytest.mark.parametrize("command", ["verify", "plot"])
+def test_a_folder_without_results(command, tmp_path, results):
+    assert "is not a results folder" in refused(command, tmp_path)
+    (tmp_path / "config.toml").write_bytes((results / "config.toml").read_bytes())
+    assert "is not complete" in refused(command, tmp_path)
+    (tmp_path / "runs.parquet").write_bytes(b"not parquet")
+    assert "is damaged" in refused(command, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["problem.workers=570"], "between 1 and the number of samples, 569; given 570"),
+        (["problem.dataset=breast-cancer-wisconsi"], "did you mean 'breast-cancer-wisconsin'?"),
+        (["problem.dataset=DATA"], "data.txt:2:"),
+        (["problem.strength=-1.0"], "needs a strength > 0, not -1"),
+        (["method.0.compressor.k=[31, 44]"], "k = 44 is larger than the dimension d = 30"),
+    ],
+)
+def test_problems_that_cannot_be_built(overrides, expected, tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_text("1 1:2\n-1 1:nan\n")
+    config = Path(__file__).parent.parent / "configs" / "quadratic-vs-arithmetic-mean.toml"
+    settings = [part for override in overrides for part in ("--set", override.replace("DATA", str(data)))]
+    assert expected in refused("run", config, "--out", tmp_path / "out", *settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_usage_errors_have_status_2():
+    assert efsim("rum").exit_code == 2 and efsim("run").exit_code == 2
+
+
+def test_the_command_runs_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "experiments.cli"]
+    done = subprocess.run([*command, "run", "absent.toml"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "efsim: cannot read the config absent.toml: No such file or directory\n",
+    )
