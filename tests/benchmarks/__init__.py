@@ -1,0 +1,1 @@
+"""Measurements of speed, run by `make bench` and never by the tests."""
