@@ -1,0 +1,162 @@
+"""A sweep as figures see it: which runs belong together, what they are called, how they look."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from experiments.figures.style import COLORS, MARKERS
+from experiments.figures.words import said, say, stepsize_text, typeset, wrapped
+from experiments.store import Results
+from problems.registry import registered
+from simulator import Method, Theorem
+
+__all__ = ["Look", "Sweep", "Table", "problem_items", "theorems_of", "title"]
+
+MOST_PANELS = 9  # a figure
+Table = Any  # a pandas DataFrame; its type stubs do not know what a mask selects
+
+
+class Look(NamedTuple):
+    """How the runs of one variant are drawn and called."""
+
+    label: str
+    color: str
+    marker: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Results, with the runs numbered by problem (its panel) and by variant (all but problem and seed)."""
+
+    results: Results
+
+    @cached_property
+    def runs(self) -> Table:
+        """A row a run, with `panel` and `variant`, from 0 in order of appearance, and `stepsize_text` added."""
+        runs = self.results.runs
+        runs = runs.assign(
+            heterogeneity=runs.L_QM / runs.L_AM,
+            stepsize_text=list(map(stepsize_text, runs.rule, runs.multiple, runs.stepsize)),
+            target_round=pd.to_numeric(runs.target_round),
+            diverged_round=pd.to_numeric(runs.diverged_round),
+        )
+        return runs.assign(
+            panel=numbered(runs, named(runs, "problem.")),
+            variant=numbered(runs, [*named(runs, "method."), "stepsize_text"]),
+            method=numbered(runs, named(runs, "method.")),
+        )
+
+    @cached_property
+    def traces(self) -> dict[str, pd.DataFrame]:
+        """The recorded rounds of every run, by its id."""
+        return {str(run): trace for run, trace in self.results.traces.groupby("run")}
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        """The look of every variant."""
+        runs = self.runs
+        factors = [name for name in named(runs, "method.") if differs(runs, name, "method.kind")]
+        factors += ["stepsize_text"] * (runs.stepsize_text.nunique() > 1)
+        variants = runs.drop_duplicates("variant")
+        labels = [", ".join(said(row, factors)) or "all runs" for _, row in variants.iterrows()]
+        styles = _styles(list(variants.method), list(pd.factorize(variants.stepsize_text)[0]))
+        return [Look(label, *style) for label, style in zip(labels, styles, strict=True)]
+
+    @property
+    def pages(self) -> list[list[int]]:
+        """The panels, in figures of at most MOST_PANELS."""
+        count = int(self.runs.panel.max()) + 1
+        return [list(range(count))[start : start + MOST_PANELS] for start in range(0, count, MOST_PANELS)]
+
+    @property
+    def heterogeneity_varies(self) -> bool:
+        """Whether L_QM/L_AM differs between problems by more than rounding."""
+        return self.runs.heterogeneity.max() > 1.001 * self.runs.heterogeneity.min()
+
+    @property
+    def one_number_varies(self) -> bool:
+        """Whether the problems are a family with one parameter, so that a line through them means something."""
+        varied = [self.runs[name] for name in named(self.runs, "problem.") if self.runs[name].nunique() > 1]
+        return len(varied) == 1 and pd.api.types.is_numeric_dtype(varied[0])
+
+
+def named(runs: Table, prefix: str) -> list[str]:
+    return [name for name in runs if name.startswith(prefix)]
+
+
+def numbered(runs: Table, columns: list[str]) -> pd.Series:
+    """A number for every combination of values, from 0 in order of appearance."""
+    return runs[columns].astype(str).groupby(columns, sort=False, dropna=False).ngroup()
+
+
+def differs(runs: Table, name: str, kind: str) -> bool:
+    """Whether the column differs between runs that have it; those of another kind need not have it."""
+    return runs[name].nunique() > 1 or runs.groupby(kind)[name].nunique(dropna=False).max() > 1
+
+
+def _styles(methods: list[int], stepsizes: list[int]) -> list[tuple[str, str]]:
+    """Colour and marker of every variant, given its method's and its stepsize's number.
+
+    While there are colours enough, each variant has its own; then the stepsize has the colour and the method the
+    marker, or the other way round, and where neither is enough colours and markers are counted through.
+    """
+    count = len(methods)
+    if count > len(COLORS):
+        for color, marker in ((stepsizes, methods), (methods, stepsizes)):
+            if max(color) < len(COLORS) and max(marker) < len(MARKERS):
+                return [(COLORS[c], MARKERS[m]) for c, m in zip(color, marker, strict=True)]
+    return [(COLORS[i % len(COLORS)], MARKERS[i // len(COLORS) % len(MARKERS)]) for i in range(count)]
+
+
+def problem_items(sweep: Sweep, runs: Table, common: bool) -> list[str]:
+    """What all problems of the sweep have in common, or else how the problem of `runs` differs from the others."""
+    everything, row = sweep.runs, runs.iloc[0]
+    tables = sweep.results.config.raw["problem"]
+    given = [f"problem.{name}" for table in (tables if isinstance(tables, list) else [tables]) for name in table]
+    measured = ["problem.workers", "problem.dim", "problem.smoothness_ratio"]  # said below, as constants
+    names = [name for name in dict.fromkeys(given) if name in everything and name not in (*measured, "problem.kind")]
+    constants = {
+        "n": everything.num_workers,
+        "d": everything.dim,
+        typeset("L_QM/L_AM"): everything.heterogeneity,
+    }
+    texts = {name: said(row, [name]) for name in names}
+    chosen = [text for name, text in texts.items() if differs(everything, name, "problem.kind") != common]
+    chosen += [[f"{name} = {values[row.name]:.4g}"] for name, values in constants.items() if _unequal(values) != common]
+    return [text for texts in chosen for text in texts]
+
+
+def _unequal(values: pd.Series) -> bool:
+    return len({f"{value:.4g}" for value in values}) > 1
+
+
+def title(sweep: Sweep) -> str:
+    """What all runs have in common: method, problem, and what the stepsizes are."""
+    runs = sweep.runs
+    row = runs.iloc[0]
+    names = [name for name in ("method.kind", "method.compressor", "method.compressor.k") if name in runs]
+    method = [text for name in names if not differs(runs, name, "method.kind") for text in said(row, [name])]
+    method += [row.stepsize_text] * (runs.stepsize_text.nunique() == 1)
+    first = ["; ".join([*([", ".join(method)] if method else []), say("problem.kind", row["problem.kind"])])]
+    lines = [wrapped([*first, *problem_items(sweep, runs, common=True)], 100)]
+    formulas = _stepsize_formulas(runs)
+    if 0 < len(formulas) <= 3:
+        lines.append(wrapped(["stepsizes: " + formulas[0], *formulas[1:]], 100))
+    return "\n".join(lines)
+
+
+def _stepsize_formulas(runs: Table) -> list[str]:
+    """The largest stepsizes after which rules are named, e.g. "quadratic-mean = 1 / (L + L_QM ξ)"."""
+    found = {}
+    for kind, rule in runs[["method.kind", "rule"]].drop_duplicates().itertuples(index=False):
+        for theorem in theorems_of(kind):
+            if theorem.name == rule:
+                found[f"{rule} = {typeset(theorem.formula)}"] = None
+    return list(found)
+
+
+def theorems_of(kind: str) -> tuple[Theorem, ...]:
+    """The theorems of the method of that kind."""
+    return registered(Method)[kind].theorems

@@ -1,0 +1,67 @@
+"""Parameters and formulas in the words of a figure."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["MINUS", "said", "say", "seen_length", "stepsize_text", "typeset", "wrapped"]
+
+GREEK = ("alpha", "mu", "omega", "theta", "xi")
+TIMES, MINUS, ROOT = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}", "\N{SQUARE ROOT}"
+
+
+def stepsize_text(rule: str | None, multiple: float | None, stepsize: float) -> str:
+    if rule is None or pd.isna(rule):
+        return f"stepsize {stepsize:g}"
+    return f"stepsize {rule}" if multiple == 1 else f"stepsize {multiple:g} {TIMES} {rule}"
+
+
+def said(row: Any, names: Iterable[str]) -> list[str]:
+    """The values that a run has in the named columns, in words."""
+    return [say(name, row[name]) for name in names if not pd.isna(row[name])]
+
+
+def say(name: str, value: Any) -> str:
+    """A parameter in words: "EF21", "top-k", "k = 3", "split by-label"."""
+    short = name.removeprefix("problem.").removeprefix("method.").removeprefix("compressor.").replace("_", " ")
+    text = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else plain(str(value))
+    match name:
+        case "method.kind":
+            return text.upper()
+        case "problem.kind":
+            return text.replace("-", " ")
+        case "stepsize_text" | "method.compressor" | "problem.dataset":
+            return text
+    return f"{short} {text}" if isinstance(value, str) else f"{short.replace('.', ' ')} = {text}"
+
+
+def plain(text: str) -> str:
+    """Text of a config as matplotlib shall show it: no mathematics by accident, of a path the name, not too long."""
+    text = text.rsplit("/", 1)[-1]
+    return (text if len(text) <= 40 else f"{text[:18]}…{text[-20:]}").replace("$", r"\$")
+
+
+def typeset(formula: str) -> str:
+    """A formula of plain text with its symbols."""
+    formula = re.sub(rf"\b({'|'.join(GREEK)})\b", r"$\\\1$", formula.replace("sqrt", ROOT))
+    return re.sub(r"\bL_(\w+)", r"$L_\\mathrm{\1}$", formula)
+
+
+def wrapped(items: Iterable[str], width: int) -> str:
+    """The items with commas between them, in lines of about `width` characters as they are seen."""
+    lines: list[str] = []
+    for item in items:
+        longer = f"{lines[-1]}, {item}" if lines else item
+        if lines and seen_length(longer) > width:
+            lines[-1] += ","
+            lines.append(item)
+        else:
+            lines[-1:] = [longer]
+    return "\n".join(lines)
+
+
+def seen_length(text: str) -> int:
+    """About how many characters of the text are seen, once its mathematics is typeset."""
+    return len(re.sub(r"\\[a-z]+|[${}_^\\]", "", text))
