@@ -28,7 +28,7 @@ from experiments.config_errors import explain
 from problems import InvalidInput, Problem
 from problems.registry import recipes, registered
 from simulator import Compressor, Method
-from simulator.engine import Precision
+from simulator.arguments import Precision
 
 __all__ = ["Config", "Spec", "StepsizeSpec", "parse_config"]
 

@@ -68,11 +68,15 @@ class LogisticRegression(LinearPrediction):
         small, decay = size < SMALL_CHANGE, jnp.exp(-size)
         growth = p * _expm1(jnp.where(small, -changes, 0))
         argument = jnp.where(small, 1 + growth, jnp.where(changes > 0, q + p * decay, p + q * decay))
-        logarithm = jnp.log(argument)
+        representable = argument > jnp.finfo(argument.dtype).tiny
+        logarithm = jnp.log(jnp.where(representable, argument, 1))
         # Kahan's log1p: the rounding of 1 + growth cancels in the quotient
         rounded = argument - 1
         precise = jnp.where(rounded == 0, growth, logarithm * growth / jnp.where(rounded == 0, 1, rounded))
-        return jnp.where(small, precise, logarithm + jnp.maximum(-changes, 0))
+        # where all of this underflows, both ends are so far out that phi(z) = max(-z, 0) there
+        far_out = jnp.maximum(-predictions - changes, 0) - jnp.maximum(-predictions, 0)
+        large = jnp.where(representable, logarithm + jnp.maximum(-changes, 0), far_out)
+        return jnp.where(small, precise, large)
 
     def _guess(self) -> np.ndarray:
         return np.zeros(self.dim)

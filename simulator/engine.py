@@ -11,7 +11,7 @@ bits, because matrix products of another shape are summed in another order.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,16 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike
 
-from problems import InvalidInput, Problem
-from problems.errors import unknown_name
+from problems import Problem
+from simulator.arguments import (
+    Precision,
+    as_seeds,
+    as_starting_point,
+    as_stepsizes,
+    check_choice,
+    check_counts,
+    check_pytrees,
+)
 from simulator.checks import Step, StepCheck, gradient_noise, judge_step, start_check
 from simulator.constants import Constants, constants_of
 from simulator.method import Method
@@ -28,9 +36,7 @@ from simulator.theorem import Theorem, loss_gap
 from simulator.trace import Trace
 from simulator.verdict import reach_verdict
 
-__all__ = ["Precision", "simulate"]
-
-Precision = Literal["float64", "float32"]
+__all__ = ["simulate"]
 
 # Recorded rounds in one call of the compiled program: enough to hide the call, few enough to show progress.
 RECORDS_PER_CHUNK = 32
@@ -102,10 +108,10 @@ def simulate(
     Raises:
         InvalidInput: an argument out of range, or a compressor that does not exist in the problem's dimension.
     """
-    stepsizes, seeds = np.asarray(stepsize, float), np.asarray(seed)
-    _check_pytrees(problem, method, method.compressor)
-    _check_arguments(stepsizes, seeds, rounds, record_every, precision)
-    start = _starting_point(problem, x0)
+    check_pytrees(problem, method, method.compressor)
+    check_counts(rounds, record_every)
+    check_choice(target, precision)
+    stepsizes, seeds, start = as_stepsizes(stepsize), as_seeds(seed), as_starting_point(x0, problem.dim)
     constants = constants_of(problem, method.compressor)
     obstacles = {theorem.name: theorem.obstacle(constants) for theorem in method.theorems}
     theorems = tuple(theorem for theorem in method.theorems if obstacles[theorem.name] is None)
@@ -121,30 +127,6 @@ def simulate(
     shape = stepsizes.shape + seeds.shape
     runs, records = jax.tree.map(lambda leaf: leaf.reshape(shape + leaf.shape[1:]), (runs, records))
     return _trace(method, theorems, obstacles, constants, stepsizes, recorded_rounds, runs, records)
-
-
-def _check_pytrees(*objects: Any) -> None:
-    for thing in objects:
-        if jax.tree_util.all_leaves([thing]):
-            raise InvalidInput(f"the class {type(thing).__name__} must be decorated with frozen_pytree")
-
-
-def _check_arguments(stepsizes: np.ndarray, seeds: np.ndarray, rounds: int, record_every: int, precision: str) -> None:
-    if stepsizes.ndim > 1 or stepsizes.size == 0 or not np.all((stepsizes > 0) & np.isfinite(stepsizes)):
-        raise InvalidInput(f"stepsize must be a finite number > 0 or a list of them, not {stepsizes.tolist()}")
-    if seeds.ndim > 1 or seeds.size == 0 or seeds.dtype.kind not in "iu" or not np.all((seeds >= 0) & (seeds < 2**32)):
-        raise InvalidInput(f"seed must be a whole number from 0 to 2^32 - 1 or a list of them, not {seeds.tolist()}")
-    if rounds < 0 or record_every < 1:
-        raise InvalidInput(f"rounds must be >= 0 and record_every >= 1, not {rounds} and {record_every}")
-    if precision not in ("float64", "float32"):
-        raise unknown_name("precision", precision, ("float64", "float32"))
-
-
-def _starting_point(problem: Problem, x0: ArrayLike | None) -> np.ndarray:
-    start = np.zeros(problem.dim) if x0 is None else np.asarray(x0, float)
-    if start.shape != (problem.dim,) or not np.all(np.isfinite(start)):
-        raise InvalidInput(f"x0 must be {problem.dim} finite numbers, not an array of shape {start.shape}")
-    return start
 
 
 def _cast(setting: Setting, precision: str) -> Setting:
@@ -176,7 +158,7 @@ def _start(
             grad_norm_sq=grad_norm_sq,
             grad_norm_sq_sum=jnp.zeros_like(grad_norm_sq),
             target=target * grad_norm_sq,
-            target_round=jnp.full((), -1, jnp.int32),
+            target_round=jnp.where(grad_norm_sq <= target * grad_norm_sq, 0, -1).astype(jnp.int32),
             diverged_round=jnp.full((), -1, jnp.int32),
             checks=tuple(start_check(theorem, problem, constants, gamma, state) for theorem in theorems),
         )
