@@ -1,0 +1,511 @@
+"""The laws of every problem: gradients, differences and constants against independent references.
+
+`exact_loss` is a plain loop over workers and samples in decimal arithmetic of 60 digits.
+"""
+
+from decimal import Decimal, localcontext
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from instances import INSTANCES, UNEQUAL, Quadratics, Samples, instance
+from numpy.testing import assert_allclose
+
+from problems import (
+    InvalidInput,
+    LeastSquares,
+    LogisticRegression,
+    Problem,
+    Quadratic,
+    load_dataset,
+    partition,
+)
+from problems.regularizers import make_regularizer
+
+EPS = np.finfo(float).eps
+every_instance = pytest.mark.parametrize("name", INSTANCES)
+on_samples = pytest.mark.parametrize("name", [name for name in INSTANCES if "logistic" in name or "squares" in name])
+
+
+# Problems are arguments of these compiled functions, so that instances of one shape share their programs.
+losses_at = jax.jit(lambda problem, x: problem.worker_losses(x))
+gradients_at = jax.jit(lambda problem, x: problem.worker_gradients(x))
+slopes_at = jax.jit(lambda problem, x: jax.jacrev(problem.worker_losses)(x))  # by automatic differentiation
+bends_at = jax.jit(lambda problem, x: jax.hessian(problem.worker_losses)(x))  # likewise
+difference = jax.jit(lambda problem, x, step: problem.loss_difference(x, step))
+many_gradients = jax.jit(lambda problem, x: jax.vmap(problem.worker_gradients)(x))
+many_differences = jax.jit(lambda problem, x, steps: jax.vmap(problem.loss_difference)(x, steps))
+many_losses = jax.jit(lambda problem, x: jax.vmap(problem.loss)(x))
+
+
+def points(problem: Problem, count: int, seed: int = 0) -> np.ndarray:
+    """Random points near and far, [count, d]."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, problem.dim)) * 10.0 ** rng.uniform(-2, 1, (count, 1))
+
+
+def numbers(array: np.ndarray) -> list[Any]:
+    """The same numbers, exactly, as nested lists of decimals."""
+    return [Decimal(float(entry)) for entry in array] if array.ndim == 1 else [numbers(row) for row in array]
+
+
+def dot(a: list[Decimal], b: list[Decimal]) -> Decimal:
+    return sum((s * t for s, t in zip(a, b, strict=True)), Decimal(0))
+
+
+def exact_sample_loss(data: Samples, prediction: Decimal, target: Decimal) -> Decimal:
+    if data.loss == "squares":
+        return (prediction - target) ** 2 / 2
+    return (1 + (-target * prediction).exp()).ln()
+
+
+def exact_worker_loss(data: Quadratics | Samples, worker: int, x: list[Decimal]) -> Decimal:
+    if isinstance(data, Quadratics):
+        rows, vector = numbers(data.matrices[worker]), numbers(data.vectors[worker])
+        product = [dot(row, x) for row in rows]
+        return dot(product, x) / 2 - dot(vector, x) + Decimal(float(data.constants[worker]))
+    rows, targets = numbers(data.features[worker]), numbers(data.targets[worker])
+    losses = [exact_sample_loss(data, dot(row, x), target) for row, target in zip(rows, targets, strict=True)]
+    penalties = {
+        "none": lambda v: Decimal(0),
+        "l2": lambda v: v * v / 2,
+        "nonconvex": lambda v: v * v / (1 + v * v),
+    }
+    penalty = sum(map(penalties[data.regularizer], x), Decimal(0))
+    return sum(losses, Decimal(0)) / len(losses) + Decimal(float(data.strength)) * penalty
+
+
+def exact_loss(data: Quadratics | Samples, x: list[Decimal]) -> Decimal:
+    workers = len(data.vectors if isinstance(data, Quadratics) else data.features)
+    return sum((exact_worker_loss(data, worker, x) for worker in range(workers)), Decimal(0)) / workers
+
+
+# --- losses and gradients -------------------------------------------------------------------------------
+
+
+@every_instance
+def test_loss_is_the_mean_of_the_workers_losses(name):
+    problem, data = instance(name)
+    x = points(problem, 1)[0]
+    with localcontext(prec=60):
+        expected = [float(exact_worker_loss(data, worker, numbers(x))) for worker in range(problem.num_workers)]
+    assert_allclose(losses_at(problem, x), expected, rtol=1e-13, atol=1e-13)
+    assert_allclose(problem.loss(x), np.mean(expected), rtol=1e-13, atol=1e-13)
+
+
+def test_unequal_workers_weigh_the_same_and_not_their_samples():
+    problem, data = instance("logistic-unequal")
+    x = points(problem, 1)[0]
+    with localcontext(prec=60):
+        losses = [float(exact_worker_loss(data, worker, numbers(x))) for worker in range(problem.num_workers)]
+    assert abs(float(problem.loss(x)) - np.average(losses, weights=UNEQUAL)) > 1e-3
+
+
+@every_instance
+def test_gradients_are_those_of_the_losses(name):
+    problem = instance(name).problem
+    for x in points(problem, 5):
+        found, expected = gradients_at(problem, x), slopes_at(problem, x)
+        assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.max(np.abs(expected)))
+        assert np.max(np.abs(found - expected / 2)) > 1e-3  # half the derivative would not pass
+        assert_allclose(
+            problem.gradient(x), np.mean(expected, axis=0), rtol=1e-11, atol=1e-11 * np.max(np.abs(expected))
+        )
+
+
+@every_instance
+def test_gradients_are_those_of_the_losses_at_the_origin(name):
+    # the default start, where the two branches of an overflow-safe log(1 + exp(-z)) meet
+    problem = instance(name).problem
+    x = jnp.zeros(problem.dim)
+    assert_allclose(slopes_at(problem, x), gradients_at(problem, x), rtol=1e-13, atol=1e-13)
+
+
+@every_instance
+def test_functions_of_x_map_over_many_points(name):
+    problem = instance(name).problem
+    many, steps = points(problem, 3), points(problem, 3, seed=1)
+    # products of another shape are summed in another order
+    close = partial(assert_allclose, rtol=1e-12, atol=1e-12)
+    close(many_gradients(problem, many), [gradients_at(problem, x) for x in many])
+    close(many_losses(problem, many), [np.mean(losses_at(problem, x)) for x in many])
+    pairs = zip(many, steps, strict=True)
+    close(many_differences(problem, many, steps), [difference(problem, x, step) for x, step in pairs])
+
+
+@on_samples
+def test_a_list_of_equal_blocks_is_the_stacked_array(name):
+    data = instance(name).data
+    assert isinstance(data, Samples)
+    features, targets = (np.stack([block[:1] for block in blocks]) for blocks in (data.features, data.targets))
+    cls = type(instance(name).problem)
+    stacked = cls.from_arrays(features, targets, data.regularizer, data.strength)
+    listed = cls.from_arrays(list(features), list(targets), data.regularizer, data.strength)
+    jax.tree.map(np.testing.assert_array_equal, stacked, listed)
+
+
+# --- differences without cancellation -------------------------------------------------------------------
+
+
+@every_instance
+@pytest.mark.parametrize("size", [1e-9, 1e-4, 1.0, 1e4])
+def test_loss_difference_is_accurate_relative_to_the_terms_of_a_descent_inequality(name, size):
+    problem, data = instance(name)
+    for x, direction in zip(points(problem, 2, seed=1), points(problem, 2, seed=2), strict=True):
+        step = size * direction / np.linalg.norm(direction)
+        with localcontext(prec=60):
+            there = [a + b for a, b in zip(numbers(x), numbers(step), strict=True)]
+            expected = float(exact_loss(data, there) - exact_loss(data, numbers(x)))
+        terms = np.linalg.norm(problem.gradient(x)) * size + float(problem.smoothness) * size**2
+        assert abs(float(difference(problem, x, step)) - expected) <= 1e-13 * terms
+        if size == 1e-9 and abs(expected) > 1e-11:  # the control: subtracting losses is not good enough
+            assert abs(float(problem.loss(x + step) - problem.loss(x)) - expected) > 1e-13 * terms
+
+
+@pytest.mark.parametrize("size", [1e6, 1e100, 1e300])
+def test_logistic_loss_difference_does_not_overflow(size):
+    problem = instance("logistic").problem
+    direction = np.ones(problem.dim) / problem.dim
+    for step in (size * direction, -size * direction):
+        # so far out the loss is linear: phi(z) = max(-z, 0)
+        slopes = np.asarray(problem.shards.features) @ direction
+        expected = np.mean(np.maximum(-np.sign(step[0]) * slopes, 0)) * size
+        assert_allclose(problem.loss_difference(jnp.zeros(problem.dim), jnp.asarray(step)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prediction", [2000.0, -2000.0])
+def test_logistic_phi_difference_across_the_origin_does_not_underflow(prediction):
+    # as an overshooting step makes it; phi(z) = max(-z, 0) so far out
+    changes = np.array([-1.5, -0.9, 0.9]) * prediction
+    expected = np.maximum(-prediction - changes, 0) - max(-prediction, 0)
+    found = LogisticRegression.phi_difference(jnp.full(3, prediction), jnp.asarray(changes), jnp.ones(3))
+    assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("change", [s * c for c in (1e-12, 1e-3, 0.2499, 0.2501, 1.0, 5.0) for s in (-1, 1)])
+def test_logistic_phi_difference_of_single_samples(change):
+    # predictions up to 10: beyond, losses of 1e-5 and less are lost against the others of a mean
+    predictions = np.linspace(-10, 10, 41)
+    with localcontext(prec=60):
+        exact = [
+            float((1 + (-(Decimal(z) + Decimal(change))).exp()).ln() - (1 + (-Decimal(z)).exp()).ln())
+            for z in map(float, predictions)
+        ]
+    found = LogisticRegression.phi_difference(jnp.asarray(predictions), jnp.full(41, change), jnp.ones(41))
+    assert_allclose(found, exact, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["none", "l2", "nonconvex"])
+def test_regularizers_agree_with_their_derivatives(kind):
+    regularizer = make_regularizer(kind, 0.0 if kind == "none" else 0.3)
+    curvature = jax.vmap(jax.grad(lambda v: regularizer.gradient(v[None])[0]))
+    grid = jnp.linspace(-4, 4, 801)  # 0 and 1, where the curvature of the nonconvex one is extreme, are among them
+    assert_allclose(jnp.max(curvature(grid)), regularizer.highest_curvature, atol=1e-15)
+    assert_allclose(jnp.min(curvature(grid)), regularizer.lowest_curvature, atol=1e-15)
+    assert_allclose(jax.grad(regularizer.value)(grid), regularizer.gradient(grid), atol=1e-14)
+    assert_allclose(
+        regularizer.difference(grid, 2 + grid),
+        regularizer.value(2 + 2 * grid) - regularizer.value(grid),
+        rtol=1e-12,
+    )
+
+
+# --- constants ------------------------------------------------------------------------------------------
+
+
+def worker_hessians(problem: Problem, x: np.ndarray) -> np.ndarray:
+    """By automatic differentiation of the losses, [n, d, d]."""
+    return np.asarray(bends_at(problem, x))
+
+
+def norms(hessians: np.ndarray) -> np.ndarray:
+    return np.max(np.abs(np.linalg.eigvalsh(hessians)), axis=-1)
+
+
+@every_instance
+def test_smoothness_is_the_norm_of_the_hessian_at_the_origin(name):
+    # where it is largest for every problem here
+    problem = instance(name).problem
+    hessians = worker_hessians(problem, np.zeros(problem.dim))
+    assert_allclose(problem.worker_smoothness, norms(hessians), rtol=1e-13)
+    assert_allclose(problem.smoothness, norms(hessians.mean(axis=0)), rtol=1e-13)
+    assert_allclose(problem.hessian(jnp.zeros(problem.dim)), hessians.mean(axis=0), rtol=1e-12, atol=1e-13)
+
+
+def test_smoothness_of_an_indefinite_worker_is_not_its_largest_eigenvalue():
+    problem = instance("indefinite").problem
+    largest = np.linalg.eigvalsh(problem.matrices)[:, -1]
+    assert np.any(problem.worker_smoothness > 1.01 * largest) and not problem.workers_convex
+
+
+@every_instance
+def test_smoothness_is_never_violated(name):
+    problem = instance(name).problem
+    x, y = points(problem, 50, seed=3), points(problem, 50, seed=4)
+    y[:25] = x[:25] + 1e-3 * y[:25]  # neighbours, too
+    at_x, at_y = (np.asarray(many_gradients(problem, at)) for at in (x, y))
+    change, distance = at_x - at_y, np.linalg.norm(x - y, axis=1)
+    rounding = 1e-12 * np.max(np.abs(at_x))
+    constants = np.asarray(problem.worker_smoothness)
+    assert np.all(np.linalg.norm(change, axis=2) <= np.outer(distance, constants) + rounding)
+    assert np.all(np.linalg.norm(change.mean(axis=1), axis=1) <= distance * float(problem.smoothness) + rounding)
+    for point in x[:3]:
+        assert np.all(norms(worker_hessians(problem, point)) <= problem.worker_smoothness * (1 + 1e-13))
+
+
+@every_instance
+def test_smoothness_is_attained(name):
+    # the control of the test above: along the top eigenvector at the origin, 0.99 L_i is violated
+    problem = instance(name).problem
+    at_origin = np.asarray(gradients_at(problem, np.zeros(problem.dim)))
+    for worker, hessian in enumerate(worker_hessians(problem, np.zeros(problem.dim))):
+        values, vectors = np.linalg.eigh(hessian)
+        step = 1e-4 * vectors[:, np.argmax(np.abs(values))]
+        change = gradients_at(problem, step)[worker] - at_origin[worker]
+        assert np.linalg.norm(change) > 0.99 * float(problem.worker_smoothness[worker]) * 1e-4
+
+
+HAS_MINIMIZER = [name for name in INSTANCES if not name.startswith("logistic") or "l2" in name]
+
+
+@pytest.mark.parametrize("name", HAS_MINIMIZER)
+def test_minimizer_has_no_gradient_and_minimum_is_below_every_loss(name):
+    problem, data = instance(name)
+    gradients = np.asarray(gradients_at(problem, problem.minimizer))
+    scale = np.mean(np.linalg.norm(gradients, axis=1)) + float(problem.smoothness) * np.linalg.norm(problem.minimizer)
+    assert np.linalg.norm(gradients.mean(axis=0)) <= 100 * EPS * scale
+    assert problem.minimum == problem.lower_bound
+    with localcontext(prec=60):
+        assert abs(problem.minimum - float(exact_loss(data, numbers(problem.minimizer)))) <= 1e-13 * (
+            1 + abs(problem.minimum)
+        )
+    assert np.all(many_losses(problem, problem.minimizer + points(problem, 100) / 100) > problem.minimum)
+
+
+@pytest.mark.parametrize("name", [name for name in INSTANCES if name not in HAS_MINIMIZER])
+def test_without_a_known_minimizer_the_lower_bound_is_below_every_loss(name):
+    problem = instance(name).problem
+    assert problem.minimizer is None and problem.minimum is None and problem.pl_constant is None
+    assert np.all(many_losses(problem, points(problem, 100)) >= problem.lower_bound)
+
+
+@pytest.mark.parametrize("name", HAS_MINIMIZER)
+def test_polyak_lojasiewicz_inequality(name):
+    problem = instance(name).problem
+    x = problem.minimizer + points(problem, 50, seed=5)
+    gaps = jax.vmap(problem.loss_difference)(jnp.broadcast_to(problem.minimizer, x.shape), x - problem.minimizer)
+    squares = np.sum(np.asarray(jax.vmap(problem.gradient)(x)) ** 2, axis=1)
+    assert np.all(squares >= 2 * problem.pl_constant * gaps * (1 - 1e-12))
+
+
+# mu of logistic regression is that of its regulariser alone, and with the nonconvex one mu is a bound only
+EXACT_PL = [name for name in HAS_MINIMIZER if "logistic" not in name and "nonconvex" not in name]
+
+
+@pytest.mark.parametrize("name", EXACT_PL)
+def test_pl_constant_is_the_smallest_nonzero_eigenvalue_and_attained(name):
+    problem = instance(name).problem
+    values, vectors = np.linalg.eigh(np.mean(worker_hessians(problem, np.zeros(problem.dim)), axis=0))
+    flat = values < 1e-12
+    assert flat.sum() == (problem.dim // 2 if "rank-deficient" in name else 0)
+    assert_allclose(problem.pl_constant, values[~flat][0], rtol=1e-12)
+    step = vectors[:, ~flat][:, 0]
+    gradient = np.mean(gradients_at(problem, problem.minimizer + step), axis=0)
+    gap = float(difference(problem, problem.minimizer, step))
+    assert np.sum(gradient**2) < 1.01 * 2 * problem.pl_constant * gap
+
+
+@every_instance
+def test_strong_convexity_is_below_every_curvature_and_the_pl_constant(name):
+    problem = instance(name).problem
+    lowest = min(
+        np.linalg.eigvalsh(worker_hessians(problem, x).mean(axis=0))[0]
+        for x in (np.zeros(problem.dim), np.ones(problem.dim), *points(problem, 5))
+    )
+    if problem.strong_convexity is None:
+        assert lowest < 1e-12 or "logistic" in name  # of logistic regression, the infimum over all x is zero or less
+    else:
+        assert 0 < problem.strong_convexity <= lowest * (1 + 1e-12)
+        assert problem.strong_convexity <= problem.pl_constant
+
+
+@every_instance
+def test_convexity_of_the_workers(name):
+    problem = instance(name).problem
+    at = [np.zeros(problem.dim), np.ones(problem.dim), -np.ones(problem.dim)]
+    lowest = min(np.linalg.eigvalsh(worker_hessians(problem, x)).min() for x in at)
+    assert problem.workers_convex == (lowest > -1e-12)
+
+
+def test_a_column_of_another_unit_is_not_a_flat_direction():
+    # sigma^2 is below rounding error relative to the largest one, sigma is not: f falls along the third axis
+    rng = np.random.default_rng(0)
+    rows, targets = rng.standard_normal((3, 10, 3)), rng.standard_normal((3, 10))
+    problem = LeastSquares.from_arrays(rows * [1.0, 1.0, 1e-9], targets)
+    stretched = LeastSquares.from_arrays(rows, targets)
+    assert_allclose(problem.lower_bound, stretched.lower_bound, rtol=1e-9)
+    assert problem.pl_constant < 1e-17
+
+
+# --- quadratics with prescribed constants ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("structure", ["dense", "diagonal"])
+@pytest.mark.parametrize("profile", ["one-large", "geometric"])
+@pytest.mark.parametrize(
+    ("workers", "dim", "ratio", "mean_smoothness", "mu"),
+    [
+        (1, 2, 1.0, 1.0, 0.5),
+        (2, 2, 1.3, 3.0, 1e-3),
+        (10, 3, 3.0, 1.0, 1e-2),
+        (50, 20, 6.0, 7.0, 1e-4),
+        (40, 5, 1.0, 1e-6, 1e-8),
+    ],
+)
+def test_random_quadratics_have_the_prescribed_constants(structure, profile, workers, dim, ratio, mean_smoothness, mu):
+    problem = Quadratic.random(workers, dim, mean_smoothness, ratio, mu, profile, structure, seed=workers)
+    constants = np.asarray(problem.worker_smoothness)
+    assert_allclose(problem.smoothness, mean_smoothness, rtol=1e-10)
+    assert_allclose(constants.mean(), mean_smoothness, rtol=1e-10)
+    assert_allclose(np.sqrt(np.mean(constants**2)) / constants.mean(), ratio, rtol=1e-10)
+    assert_allclose(problem.pl_constant, mu, rtol=1e-10)
+    assert_allclose(problem.strong_convexity, mu, rtol=1e-10)
+    assert problem.workers_convex
+    assert problem.matrices.ndim == {"dense": 3, "diagonal": 2}[structure]
+    hessians = (
+        np.asarray(problem.matrices) if structure == "dense" else np.stack([np.diag(row) for row in problem.matrices])
+    )
+    assert_allclose(norms(hessians), constants, rtol=1e-10)
+    assert_allclose(norms(hessians.mean(axis=0)[None]), mean_smoothness, rtol=1e-10)
+
+
+def test_random_quadratics_have_minimizers_of_their_own():
+    problem = Quadratic.random(6, 4, smoothness_ratio=2.0)
+    own = [np.linalg.solve(a, b) for a, b in zip(problem.matrices, problem.vectors, strict=True)]
+    assert min(np.linalg.norm(own[i] - own[j]) for i in range(6) for j in range(i)) > 0.1
+    at_optimum = np.linalg.norm(problem.worker_gradients(jnp.asarray(problem.minimizer)), axis=1)
+    assert np.all(at_optimum > 1e-3)
+
+
+def test_random_quadratics_are_those_of_their_seed():
+    first, again, other = (Quadratic.random(3, 4, seed=seed).matrices for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.allclose(first, other)
+
+
+def test_random_quadratics_differ_in_more_than_their_scale():
+    problem = Quadratic.random(3, 4, pl_constant=0.1)
+    shapes = np.asarray(problem.matrices / problem.worker_smoothness[:, None, None])
+    assert np.max(np.abs(shapes - shapes[0])) > 1e-3
+
+
+def test_the_largest_ratio_leaves_one_worker_with_everything():
+    problem = Quadratic.random(4, 3, smoothness_ratio=2.0)
+    assert_allclose(problem.worker_smoothness, [4, 0, 0, 0], atol=1e-12)
+
+
+# --- real data ------------------------------------------------------------------------------------------
+
+
+def test_logistic_regression_on_a_data_set_split_by_label():
+    name, workers = "breast-cancer-wisconsin", 7
+    problem = LogisticRegression.from_dataset(
+        name,
+        workers=workers,
+        scaling="standardize",
+        split="by-label",
+        remainder="spread",
+        intercept=True,
+        regularizer="l2",
+        strength=0.1,
+    )
+    data = load_dataset(name)
+    assert problem.num_workers == workers and problem.dim == data.features.shape[1] + 1
+    scaled = (data.features - data.features.mean(axis=0)) / data.features.std(axis=0)
+    scaled = np.column_stack([scaled, np.ones(len(scaled))])
+    shards = partition(data.labels, workers, "by-label", "spread")
+    assert sum(len(np.unique(data.labels[shard])) == 1 for shard in shards) >= workers - 1
+    constants = [np.linalg.svd(scaled[s], compute_uv=False)[0] ** 2 / (4 * len(s)) + 0.1 for s in shards]
+    assert_allclose(problem.worker_smoothness, constants, rtol=1e-12)
+    assert len({len(shard) for shard in shards}) == 2  # unequal, so that f is not the mean over the samples
+    hessian = np.mean([scaled[s].T @ scaled[s] / (4 * len(s)) for s in shards], axis=0) + 0.1 * np.eye(problem.dim)
+    assert_allclose(problem.smoothness, np.linalg.eigvalsh(hessian)[-1], rtol=1e-12)
+    assert problem.pl_constant == pytest.approx(0.1)
+    x = np.random.default_rng(0).standard_normal(problem.dim)
+    losses = [np.mean(np.logaddexp(0, -data.labels[s] * (scaled[s] @ x))) + 0.05 * x @ x for s in shards]
+    assert_allclose(problem.worker_losses(x), losses, rtol=1e-12)
+
+
+# --- bad input ------------------------------------------------------------------------------------------
+
+ROWS, LABELS = np.ones((2, 3, 4)), np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LogisticRegression.from_arrays(ROWS, 0 * LABELS), "labels must be -1 or \\+1, not 0"),
+        (lambda: LogisticRegression.from_arrays(ROWS, 2 * LABELS), "labels must be -1 or \\+1, not 2"),
+        (lambda: LogisticRegression.from_arrays(ROWS, np.nan * LABELS), "worker 0 .*not finite"),
+        (lambda: LeastSquares.from_arrays(np.inf * ROWS, LABELS), "worker 0 .*not finite"),
+        (lambda: LeastSquares.from_arrays([ROWS[0], np.nan * ROWS[1]], LABELS), "worker 1 .*not finite"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS[:, :2]), "features \\(3, 4\\) and targets \\(2,\\)"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS[:1]), "features of 2 workers .* targets of 1"),
+        (lambda: LeastSquares.from_arrays(ROWS[0], LABELS[0]), "worker 0 has features \\(4,\\)"),
+        (lambda: LeastSquares.from_arrays([np.ones((3, 4)), np.ones((3, 5))], LABELS), "worker 1 .*d = 4"),
+        (
+            lambda: LeastSquares.from_arrays([ROWS[0], ROWS[1, :0]], [LABELS[0], LABELS[1, :0]]),
+            "worker 1 has no samples",
+        ),
+        (lambda: LeastSquares.from_arrays([], []), "features of 0 workers"),
+        (
+            lambda: LeastSquares.from_arrays(ROWS, LABELS, "L2", 0.1),
+            "unknown regularizer 'L2'; known: l2, nonconvex, none",
+        ),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2"), "l2 regularizer needs a strength > 0, not 0"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", -1.0), "not -1"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", np.nan), "not nan"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "none", 0.1), "strength 0.1 is given.*'none'"),
+        (lambda: Quadratic.from_arrays(np.ones((2, 3)), np.ones((2, 4))), "\\(2, 3\\) and \\(2, 4\\)"),
+        (lambda: Quadratic.from_arrays(np.ones((2, 3)), np.ones(3)), "\\(2, 3\\) and \\(3,\\)"),
+        (
+            lambda: Quadratic.from_arrays(np.nan * np.ones((2, 3)), np.ones((2, 3))),
+            "matrices hold.*not finite",
+        ),
+        (
+            lambda: Quadratic.from_arrays(np.ones((2, 3)), np.inf * np.ones((2, 3))),
+            "vectors hold.*not finite",
+        ),
+        (
+            lambda: Quadratic.from_arrays(np.arange(8.0).reshape(2, 2, 2), np.ones((2, 2))),
+            "symmetric; matrices\\[0\\]",
+        ),
+        (
+            lambda: Quadratic.from_arrays(-np.ones((2, 3)), np.ones((2, 3))),
+            "not bounded below.*eigenvalue -1",
+        ),
+        (
+            lambda: Quadratic.from_arrays(np.diag([1.0, 0.0])[None], np.ones((1, 2))),
+            "not bounded below.*range",
+        ),
+        (lambda: Quadratic.random(3, 1), "dim must be at least 2, not 1"),
+        (lambda: Quadratic.random(0, 3), "workers must be at least 1, not 0"),
+        (lambda: Quadratic.random(3, 3, pl_constant=2.0), "pl_constant .*not 2"),
+        (lambda: Quadratic.random(3, 3, pl_constant=0.0), "pl_constant .*not 0"),
+        (lambda: Quadratic.random(3, 3, pl_constant=np.nan), "pl_constant .*not nan"),
+        (lambda: Quadratic.random(4, 3, smoothness_ratio=2.1), "sqrt\\(4\\) = 2, not at 2.1"),
+        (lambda: Quadratic.random(4, 3, smoothness_ratio=0.5), "not at 0.5"),
+        (lambda: Quadratic.random(4, 3, profile="one-lage"), "'one-lage'.*did you mean 'one-large'"),
+        (lambda: Quadratic.random(4, 3, structure="sparse"), "'sparse'; known: dense, diagonal"),
+        (
+            lambda: LeastSquares.from_dataset("breast-cancer-wisconsin", workers=10**6),
+            "number of samples, 569; given 1000000",
+        ),
+        (lambda: LeastSquares.from_dataset("breast-cancer-wisconsn", workers=2), "did you mean"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(InvalidInput, match=message):
+        make()

@@ -1,0 +1,492 @@
+"""Every theorem holds where it speaks, and its check fails where it does not.
+
+First every method and theorem over every kind of problem; then the engine's checks against formulas written
+out again in extended precision; then the examples that single claims rest on.
+"""
+
+from itertools import combinations, pairwise, product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from instances import DIM, INSTANCES, WORKERS, Samples, instance, samples
+from numpy.testing import assert_allclose
+
+from problems import LeastSquares, LogisticRegression, Problem, Quadratic
+from problems.pytrees import frozen_pytree
+from problems.registry import registered
+from simulator import (
+    DCGD,
+    EF14,
+    EF21,
+    EF21W,
+    GD,
+    Compressor,
+    Constants,
+    Identity,
+    Method,
+    RandK,
+    TopK,
+    Trace,
+    constants_of,
+    simulate,
+)
+from simulator.constants import beta, theta, xi
+from simulator.theorem import Theorem
+
+METHODS = {
+    "gd": lambda k: GD(),
+    "dcgd": lambda k: DCGD(TopK(k)),
+    "dcgd-identity": lambda k: DCGD(Identity()),
+    "ef14": lambda k: EF14(TopK(k)),
+    "ef21": lambda k: EF21(TopK(k)),
+    "ef21-w": lambda k: EF21W(TopK(k)),
+}
+
+
+def applicable(problem: Problem, method: Method) -> dict[str, float]:
+    """The largest stepsize of every theorem whose assumptions hold, by its name."""
+    constants = constants_of(problem, method.compressor)
+    theorems = [theorem for theorem in method.theorems if theorem.obstacle(constants) is None]
+    return {theorem.name: float(theorem.max_stepsize(constants)) for theorem in theorems}
+
+
+def run(
+    problem: Problem, method: Method, stepsize: Any, rounds: int = 200, record_every: int = 20, seed: Any = 0
+) -> Trace:
+    x0 = np.linspace(-1.0, 1.0, problem.dim)
+    options = {"rounds": rounds, "record_every": record_every, "seed": seed}
+    return simulate(problem, method, stepsize=stepsize, x0=x0, **options)
+
+
+# --- every theorem on every problem ---------------------------------------------------------------------
+
+# Where workers differ, EF14's drift gamma^3 L^2 xi^2 zeta^2 outgrows everything at large stepsizes, and its
+# inequality holds even while the method diverges: its control is a single worker, or workers that agree.
+FACTORS = np.array([0.01, 1.0, 10.0, 100.0])
+# instances of one shape together, so that their programs are compiled once
+GROUPS = {
+    name: [other for other in (name, f"{name}-unequal") if other in INSTANCES]
+    for name in INSTANCES
+    if not name.endswith("-unequal") and name != "squares-l2"
+}
+# all methods go over these; EF21, whose theorems are the main job, over all
+COMMON = {"dense", "indefinite", "single-worker", "logistic", "logistic-l2", "logistic-nonconvex", "squares"}
+CASES = [
+    (group, kind)
+    for group, kind in product(GROUPS, METHODS)
+    if (group in COMMON or kind == "ef21") and applicable(instance(group).problem, METHODS[kind](1))
+]
+
+
+@pytest.mark.parametrize(("group", "kind"), CASES)
+def test_theorems_hold_up_to_their_largest_stepsize_and_fail_far_above(group, kind):
+    # the rounds suffice for some runs to reach rounding error, where a careless check sees violations
+    for name, k in product(GROUPS[group], (1, 3)):
+        problem, method = instance(name).problem, METHODS[kind](k)
+        largest = applicable(problem, method)
+        stepsizes = np.outer([*largest.values()], FACTORS).ravel()
+        verdicts = run(problem, method, stepsizes, rounds=2000, record_every=200).verdicts
+        assert set(verdicts) == set(largest)
+        for theorem, verdict in verdicts.items():
+            allowed, gross = verdict.applies, stepsizes >= 9.99 * largest[theorem]
+            assert allowed.tolist() == (stepsizes <= largest[theorem] * (1 + 1e-12)).tolist()
+            assert allowed.sum() >= 2 and np.all(verdict.judged_rounds[allowed] > 0)
+            assert np.all(verdict.violations[allowed] == 0), theorem
+            assert not np.any(verdict.excess[allowed] > 1), theorem
+            assert not np.any(verdict.total_slack[allowed] < 0), theorem
+            if kind != "ef14" or name == "single-worker":
+                assert np.any(verdict.violations[gross] > 0), theorem
+
+
+def test_every_theorem_is_among_those_that_hold_and_fail():
+    judged = {
+        (METHODS[kind](1).kind, theorem)
+        for group, kind in CASES
+        for theorem in applicable(instance(group).problem, METHODS[kind](1))
+    }
+    registered_theorems = {
+        (method.kind, theorem.name)
+        for method in registered(Method).values()
+        if method.__module__.startswith("simulator.")
+        for theorem in method.theorems
+    }
+    assert judged == registered_theorems, "add the new method to METHODS, or a problem for the new theorem"
+
+
+def agreeing(loss: str) -> Problem:
+    """All workers hold the same samples, so that their gradients agree."""
+    data = samples(loss, "l2", 0.1).data
+    assert isinstance(data, Samples)
+    cls = {"logistic": LogisticRegression, "squares": LeastSquares}[loss]
+    return cls.from_arrays(data.features[:1] * WORKERS, data.targets[:1] * WORKERS, "l2", 0.1)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squares"])
+def test_ef14_fails_far_above_its_stepsizes_where_workers_agree(loss):
+    problem, method = agreeing(loss), EF14(TopK(1))
+    for theorem, largest in applicable(problem, method).items():
+        verdict = run(problem, method, largest * FACTORS).verdicts[theorem]
+        assert verdict.violations[1] == 0 and verdict.violations.max() > 0
+
+
+@pytest.mark.parametrize("kind", ["dcgd-identity", "ef14", "ef21"])
+def test_verdicts_do_not_depend_on_units(kind):
+    # c f with gamma / c is the same run; with c a power of two, bit for bit
+    random = instance("dense").problem
+    verdicts = []
+    for c in (1.0, 2.0**-30, 2.0**30):
+        scaled = Quadratic.from_arrays(c * np.asarray(random.matrices), c * np.asarray(random.vectors))
+        verdicts.append(run(scaled, METHODS[kind](2), 0.05 / c).verdicts)
+    for theorem, verdict in verdicts[0].items():
+        for other in (verdicts[1][theorem], verdicts[2][theorem]):
+            assert verdict.judged_rounds == other.judged_rounds > 0
+            assert_allclose(other.smallest_slack, verdict.smallest_slack, rtol=1e-9)
+
+
+# --- stepsizes and slacks, written out again ------------------------------------------------------------
+
+# alpha = 3/4 gives theta = 1/2, beta = 1/2, xi = 1
+GIVEN = Constants(
+    smoothness=2.0,
+    worker_smoothness=np.array([1.0, 3.0]),  # L_AM = 2, L_QM = sqrt(5)
+    lower_bound=0.0,
+    pl_constant=0.5,
+    strong_convexity=0.5,
+    workers_convex=1.0,
+    minimizer=np.zeros(2),
+    optimal_dissimilarity=1.0,
+    alpha=0.75,
+    omega=3.0,
+)
+
+
+def test_theta_beta_xi():
+    assert (theta(0.75), beta(0.75), xi(0.75)) == (0.5, 0.5, 1.0)
+    assert (theta(1.0), beta(1.0), xi(1.0)) == (1.0, 0.0, 0.0)
+    for alpha in (1e-3, 0.1, 0.5):
+        assert_allclose(xi(alpha), (1 + np.sqrt(1 - alpha)) / alpha - 1, rtol=1e-11)
+        assert xi(alpha) < 2 / alpha
+
+
+@pytest.mark.parametrize(
+    ("method", "theorem", "stepsize"),
+    [
+        (GD, "smooth", 1 / 2),
+        (GD, "smooth-pl", 1 / 2),
+        (DCGD, "single-worker", 1 / 2),
+        (DCGD, "unbiased", 1 / (2 + 2 * 3 * 3 / 2)),
+        (EF14, "nonconvex", 1 / (2 * (2 + 2**0.5))),
+        (EF14, "pl", 1 / (2 * (4 / 3 + 4 / 3**0.5))),
+        (EF21, "quadratic-mean", 1 / (2 + 5**0.5)),
+        (EF21, "arithmetic-mean", 1 / (2 + 2)),
+        (EF21, "quadratic-mean-pl", 1 / (2 + 10**0.5)),
+        (EF21, "arithmetic-mean-pl", 1 / (2 + 8**0.5)),
+        (EF21W, "arithmetic-mean", 1 / (2 + 2)),
+        (EF21W, "arithmetic-mean-pl", 1 / (2 + 8**0.5)),
+    ],
+)
+def test_largest_stepsizes(method, theorem, stepsize):
+    declared = {theorem.name: theorem for theorem in method.theorems}[theorem]
+    assert declared.max_stepsize(GIVEN) == pytest.approx(stepsize, rel=1e-12)
+    if theorem.endswith("-pl") and method is not GD:  # the other branch of the minimum, theta / (2 mu)
+        assert declared.max_stepsize(GIVEN._replace(pl_constant=10.0)) == pytest.approx(0.025, rel=1e-12)
+
+
+def extended(array: Any) -> np.ndarray:
+    return np.asarray(array).astype(np.longdouble)
+
+
+class Written:
+    """The theorems on a quadratic, once more: worker by worker, in extended precision, from the raw data."""
+
+    def __init__(self, k: int) -> None:
+        data = instance("dense").data
+        self.A, self.b = extended(data.matrices), extended(data.vectors)
+        mean = data.matrices.mean(axis=0)
+        self.optimum = extended(np.linalg.solve(mean, data.vectors.mean(axis=0)))
+        spectrum = np.linalg.eigvalsh(mean)
+        self.L, self.mu = spectrum[-1], spectrum[0]
+        self.L_i = np.linalg.eigvalsh(data.matrices)[:, -1]
+        self.alpha = k / DIM
+        self.theta = 1 - np.sqrt(1 - self.alpha)
+        self.xi = np.sqrt(1 - self.alpha) / self.theta
+
+    def gradients(self, x: np.ndarray) -> list[np.ndarray]:
+        return [A @ x - b for A, b in zip(self.A, self.b, strict=True)]
+
+    def gap(self, x: np.ndarray) -> Any:
+        step = x - self.optimum
+        return step @ (self.A.mean(axis=0) @ step) / 2
+
+    def distortion(self, state: Any, weights: np.ndarray) -> Any:
+        errors = zip(extended(state.estimates), self.gradients(extended(state.x)), weights, strict=True)
+        return sum(np.sum((g - grad) ** 2) / (WORKERS**2 * w) for g, grad, w in errors)
+
+    def error(self, state: Any) -> Any:
+        return sum(np.sum(e**2) for e in extended(state.errors)) / WORKERS
+
+    def dissimilarity(self, state: Any) -> Any:
+        gradients = self.gradients(extended(state.x))
+        return sum(np.sum((g - sum(gradients) / WORKERS) ** 2) for g in gradients) / WORKERS
+
+    def potential(self, kind: str, theorem: str, gamma: float, state: Any) -> Any:
+        """V without its loss term."""
+        if kind == "gd":
+            return 0.0
+        if kind == "dcgd-identity":
+            return np.sum((extended(state.x) - self.optimum) ** 2)
+        if kind == "ef14":
+            return {"nonconvex": 0.5, "pl": 2.0}[theorem] * gamma * self.L**2 / self.theta * self.error(state)
+        weights = self.L_i / self.L_i.sum() if "arithmetic" in theorem else np.full(WORKERS, 1 / WORKERS)
+        return (1.0 if "pl" in theorem else 0.5) * gamma / self.theta * self.distortion(state, weights)
+
+    def relative_slack(self, kind: str, theorem: str, gamma: float, before: Any, after: Any) -> float:
+        x, y = extended(before.x), extended(after.x)
+        if kind == "ef14":
+            x, y = (extended(s.x) - extended(s.errors).mean(axis=0) for s in (before, after))
+        loss = 0.0 if kind == "dcgd-identity" else 1.0
+        old, new = (self.potential(kind, theorem, gamma, state) for state in (before, after))
+        rate, drift = 0.0, 0.0
+        progress = 0.5 if kind != "ef14" else 0.25
+        if "pl" in theorem or theorem == "unbiased":
+            progress, rate = 0.0, gamma * self.mu
+        if kind == "ef14":
+            rate = min(rate / 8, self.theta / 2)
+            factor = {"nonconvex": 0.5, "pl": 2.0}[theorem]
+            drift = factor * gamma**3 * self.L**2 * self.xi**2 * self.dissimilarity(before)
+        gradient = sum(self.gradients(extended(before.x))) / WORKERS
+        decrease = progress * gamma * np.sum(gradient**2)
+        removed = rate * (loss * self.gap(x) + old)
+        change = loss * (self.gap(y) - self.gap(x))
+        slack = -change - (new - old) - removed - decrease + drift
+        return float(slack / (abs(change) + abs(new - old) + removed + decrease + drift))
+
+
+@pytest.mark.parametrize("kind", ["gd", "dcgd-identity", "ef14", "ef21", "ef21-w"])
+def test_slacks_of_the_engine_are_those_of_the_written_theorems(kind):
+    problem, k, rounds, gamma = instance("dense").problem, 2, 4, 0.3
+    method: Any = METHODS[kind](k)
+    if kind.startswith("ef21"):
+        method = type(method)(TopK(k), initial="compressed")  # so that the first distortion is not zero
+    key = jax.random.key(0)
+    states = [method.init(problem, jnp.linspace(-1.0, 1.0, DIM), key)]
+    for _ in range(rounds):
+        states.append(jax.jit(method.step)(problem, jnp.asarray(gamma), states[-1], key))
+    written = Written(k)
+    verdicts = run(problem, method, gamma, rounds=rounds).verdicts
+    assert len(verdicts) == len(applicable(problem, method)) > 0
+    for theorem, verdict in verdicts.items():
+        slacks = [written.relative_slack(kind, theorem, gamma, before, after) for before, after in pairwise(states)]
+        assert verdict.judged_rounds == rounds
+        assert_allclose(verdict.smallest_slack, min(slacks), rtol=1e-9, atol=1e-11)
+        assert verdict.smallest_slack_round == 1 + int(np.argmin(slacks))
+
+
+def test_bounds_are_those_of_the_written_theorems():
+    problem, gamma, start = instance("dense").problem, 0.05, np.linspace(-1.0, 1.0, DIM)
+    trace = run(problem, EF21(TopK(2), initial="zero"), gamma)
+    gap = float(problem.loss(jnp.asarray(start))) - problem.minimum
+    distortion = np.mean(np.sum(np.asarray(problem.worker_gradients(jnp.asarray(start))) ** 2, axis=1))
+    v0 = gap + gamma / (2 * (1 - np.sqrt(2 / 3))) * distortion
+    later = trace.round[1:]
+    assert_allclose(trace.verdicts["quadratic-mean"].bound[1:], 2 * v0 / (gamma * later), rtol=1e-12)
+    psi0 = gap + gamma / (1 - np.sqrt(2 / 3)) * distortion
+    bound = trace.verdicts["quadratic-mean-pl"].bound
+    assert_allclose(bound, (1 - gamma * problem.pl_constant) ** trace.round * psi0, rtol=1e-10)
+
+
+# --- the weighted analysis ------------------------------------------------------------------------------
+
+
+def test_at_the_arithmetic_mean_stepsize_only_the_weighted_lyapunov_function_falls():
+    problem = Quadratic.random(50, 4, smoothness_ratio=7.0, pl_constant=0.1, seed=5)  # sqrt(50) = 7.07
+    gamma = applicable(problem, EF21(TopK(1)))["arithmetic-mean"]
+    verdicts = run(problem, EF21(TopK(1)), gamma, rounds=300).verdicts
+    weighted, unweighted = verdicts["arithmetic-mean"], verdicts["quadratic-mean"]
+    assert weighted.applies and weighted.violations == 0 and np.all(np.diff(weighted.lyapunov) <= 0)
+    assert not unweighted.applies and unweighted.violations > 0
+
+
+# --- sharpness ------------------------------------------------------------------------------------------
+
+
+@frozen_pytree
+class Shrink(Compressor):
+    """C(v) = (1 - sqrt(1 - alpha)) v, with |C(v) - v|^2 = (1 - alpha) |v|^2 for every v.
+
+    In one dimension only this one and that with the other sign of the root attain alpha everywhere.
+    """
+
+    alpha: Any
+    kind = "shrink-of-a-test"
+    deterministic = positively_homogeneous = True
+
+    def compress(self, key, x):
+        return (1 - (1 - self.alpha) ** 0.5) * x
+
+    def contraction(self, dim):
+        return self.alpha
+
+    def variance(self, dim):
+        return None
+
+    def bits(self, dim):
+        return 32 * dim
+
+    def check(self, dim):
+        pass
+
+
+def declared_slack(theorem: Theorem, problem: Problem, c: Constants, gamma: Any, before: Any, after: Any) -> Any:
+    """(1 - rate) V - decrease + drift - V+ from the theorem's own declarations, without the engine."""
+    gradient = jnp.mean(before.gradients, axis=0)
+    promised = theorem.retained(c, gamma) * theorem.lyapunov(problem, c, gamma, before)
+    promised = promised - theorem.decrease(c, gamma, jnp.sum(gradient**2)) + theorem.drift(c, gamma, before)
+    return promised - theorem.lyapunov(problem, c, gamma, after)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.75])
+def test_ef21_is_sharp_for_one_worker_in_one_dimension(alpha):
+    # On f = L x^2 / 2 the descent lemma is an equality. As C attains alpha, so is the step of the distortion
+    # if e = g - grad f and the move Delta = -gamma g satisfy L Delta = -theta / (1 - theta) e, that is
+    # e = kappa / (1 - kappa) grad f with kappa = gamma L xi. Then the slack is
+    # (1 - L gamma - xi^2 L^2 gamma^2) Delta^2 / (2 gamma): it changes sign at the root, above 1/(L + L xi).
+    L, method = 3.0, EF21(Shrink(alpha))
+    problem = Quadratic.from_arrays([[[L]]], [[0.0]])
+    c, theorem = constants_of(problem, method.compressor), method.theorem("quadratic-mean")
+    ratio = float(xi(alpha))
+    root = (np.sqrt(1 + 4 * ratio**2) - 1) / (2 * ratio**2 * L)
+    assert float(theorem.max_stepsize(c)) <= root <= 1.25 * float(theorem.max_stepsize(c))
+    for factor, holds in ((1 - 1e-6, True), (1 + 1e-6, False)):
+        gamma = factor * root
+        kappa = gamma * L * ratio
+        start = method.init(problem, jnp.ones(1), jax.random.key(0))
+        before = start._replace(estimates=start.gradients / (1 - kappa))
+        after = method.step(problem, jnp.asarray(gamma), before, jax.random.key(0))
+        slack = float(declared_slack(theorem, problem, c, gamma, before, after))
+        step = float((after.x - before.x)[0])
+        assert_allclose(slack, (1 - L * gamma - (ratio * L * gamma) ** 2) * step**2 / (2 * gamma), atol=1e-12)
+        assert (slack >= 0) == holds
+
+
+# --- random compressors, in exact conditional expectation -----------------------------------------------
+
+
+@frozen_pytree
+class Fixed(Compressor):
+    """The outcome of Rand-k in which worker i keeps the entries of row i of a mask."""
+
+    mask: Any  # [n, d]
+    scale: Any
+    kind = "fixed-of-a-test"
+    deterministic = positively_homogeneous = True
+
+    def compress(self, key, x):
+        return jnp.where(self.mask, self.scale * x, 0)
+
+    def contraction(self, dim):
+        return None
+
+    def variance(self, dim):
+        return None
+
+    def bits(self, dim):
+        return 0
+
+    def check(self, dim):
+        pass
+
+
+def outcomes(workers: int, dim: int, k: int) -> np.ndarray:
+    """All that Rand-k of independent workers may keep, each equally likely. [outcomes, n, d]."""
+    subsets = [np.isin(np.arange(dim), subset) for subset in combinations(range(dim), k)]
+    return np.array([*product(subsets, repeat=workers)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "scaled", "workers"),
+    [("ef21", False, 2), ("ef21-w", False, 2), ("ef14", False, 2), ("dcgd", True, 2), ("dcgd", False, 1)],
+)
+def test_random_compressors_satisfy_their_theorems_in_expectation(kind, scaled, workers):
+    dim, k = 4, 1
+    problem = Quadratic.random(workers, dim, smoothness_ratio=1.3 if workers > 1 else 1.0, pl_constant=0.1, seed=8)
+    make = {"ef21": EF21, "ef21-w": EF21W, "ef14": EF14, "dcgd": DCGD}[kind]
+    c = constants_of(problem, RandK(k, scaled=scaled))
+    masks = outcomes(workers, dim, k)
+    key, scale = jax.random.key(0), dim / k if scaled else 1.0
+    theorems = [theorem for theorem in make.theorems if theorem.obstacle(c) is None]
+    assert theorems
+
+    def mean_slack(theorem: Theorem, gamma: Any, before: Any) -> Any:
+        def slack_of(mask: Any) -> Any:
+            after = make(Fixed(mask, scale)).step(problem, gamma, before, key)
+            return declared_slack(theorem, problem, c, gamma, before, after)
+
+        return jnp.mean(jax.vmap(slack_of)(masks))
+
+    for theorem in theorems:
+        expected = jax.jit(lambda gamma, before, theorem=theorem: mean_slack(theorem, gamma, before))
+        largest = float(theorem.max_stepsize(c))
+        for factor, holds in ((1.0, True), (100.0, False)):
+            slacks = []
+            for seed in range(8):
+                x = jnp.asarray(np.random.default_rng(seed).standard_normal(dim))
+                before = make(Fixed(masks[0], 1.0)).init(problem, x, key)
+                for mask in masks[[0, -1, 1]]:  # into the middle of a run
+                    before = make(Fixed(mask, 1.0)).step(problem, 0.3 * largest, before, key)
+                slacks.append(float(expected(factor * largest, before)))
+            if holds:
+                assert min(slacks) >= 0
+            elif kind != "ef14":  # which has no control where workers differ, as above
+                assert min(slacks) < 0
+
+
+def test_runs_with_random_compressors_keep_the_sum_of_their_slacks_positive_on_average():
+    problem, method = instance("dense").problem, EF21(RandK(2))
+    stepsizes = applicable(problem, method)
+    trace = run(problem, method, stepsizes["arithmetic-mean"], rounds=100, seed=np.arange(32))
+    totals = trace.verdicts["arithmetic-mean"].total_slack
+    assert totals.shape == (32,) and len(set(totals)) == 32
+    assert totals.mean() > 5 * totals.std() / np.sqrt(32)
+
+
+# --- what compression without feedback does -------------------------------------------------------------
+
+CYCLE = np.array([[-3.0, 2.0, 2.0], [2.0, -3.0, 2.0], [2.0, 2.0, -3.0]])
+
+
+def test_biased_compression_diverges_without_feedback_and_converges_with_it():
+    # f_i = <a_i, x>^2 + |x|^2/4: at t (1, 1, 1) the largest entry of worker i is the i-th, -11 t / 2: uphill
+    problem = Quadratic.from_arrays([2 * np.outer(a, a) + np.eye(3) / 2 for a in CYCLE], np.zeros((3, 3)))
+    gamma, rounds = 1e-3, 50
+    trace = simulate(problem, DCGD(TopK(1)), stepsize=gamma, rounds=rounds, x0=np.ones(3))
+    assert_allclose(trace.final_point, np.ones(3) * (1 + 11 * gamma / 6) ** rounds, rtol=1e-12)
+    assert np.all(np.diff(trace.grad_norm_sq) > 0)
+    trace = simulate(problem, EF21(TopK(1)), stepsize=gamma, rounds=5000, record_every=1000, x0=np.ones(3))
+    assert trace.grad_norm_sq[-1] < 1e-2 * trace.grad_norm_sq[0]
+
+
+# --- obstacles, in words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "theorem", "words"),
+    [
+        ("logistic", EF21(TopK(1)), "quadratic-mean-pl", "Polyak-Lojasiewicz"),
+        ("logistic-nonconvex", EF14(TopK(1)), "pl", "Polyak-Lojasiewicz"),
+        ("logistic-nonconvex", GD(), "smooth-pl", "Polyak-Lojasiewicz"),
+        ("dense", EF21(RandK(1, scaled=True)), "quadratic-mean", "contractive compressor"),
+        ("dense", EF14(RandK(1, scaled=True)), "nonconvex", "contractive compressor"),
+        ("dense", DCGD(TopK(1)), "single-worker", "single worker"),
+        ("dense", DCGD(TopK(1)), "unbiased", "unbiased compressor"),
+        ("indefinite", DCGD(Identity()), "unbiased", "convex f_i"),
+        ("rank-deficient", DCGD(Identity()), "unbiased", "strongly convex"),
+    ],
+)
+def test_theorems_that_do_not_apply_say_what_they_need(name, method, theorem, words):
+    trace = simulate(instance(name).problem, method, stepsize=0.1, rounds=0)
+    assert words in trace.obstacles[theorem] and theorem not in trace.verdicts
+    assert set(trace.obstacles) | set(trace.verdicts) == {theorem.name for theorem in method.theorems}
