@@ -145,7 +145,7 @@ def _verdict_table(verdicts: list[TheoremVerdict]) -> str:
     ]
     reasons = [f"{v.judgement}: {v.method} {v.theorem}: {v.reason}" for v in verdicts if v.reason]
     legend = (
-        "steps: rounds judged.  slack: smallest over them, relative to the terms of the inequality.\n"
+        "steps: rounds judged.  slack: smallest over them, relative to what changes in a round.\n"
         "tightness: largest measured / bound.  beyond: runs at larger stepsizes, and how many break the inequality."
     )
     return "\n".join([render(header, rows), "", legend, *reasons])

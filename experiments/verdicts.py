@@ -42,7 +42,7 @@ class TheoremVerdict:
         method, theorem, reference: which theorem.
         applicable, runs: to how many of the method's runs it applies.
         judgement, reason: the verdict, and what made it other than "holds".
-        smallest_slack: over all judged rounds of those runs, relative to the terms of the inequality; NaN where the
+        smallest_slack: over all judged rounds of those runs, relative to what changes in a round; NaN where the
             inequality holds in expectation only.
         tightness: the largest measured / bound at recorded rounds; 1 means that the bound is attained.
         steps: number of rounds judged.

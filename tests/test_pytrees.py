@@ -1,6 +1,6 @@
 """Frozen pytrees: what is data, what is program, and that no two classes are taken for one another."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from itertools import combinations
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_structures_tell_all_classes_apart():
     regularizers = [cls(0.1) for cls in registered(Regularizer).values()]
     things = problems + regularizers + [*examples(Compressor)] + [*examples(Method)]
     # problems and methods are told apart by what they hold, too
-    kinds = [[type(part) for part in (thing, *vars(thing).values())] for thing in things]
+    kinds = [[type(thing), *(type(getattr(thing, part.name)) for part in fields(thing))] for thing in things]
     for (thing, kind), (other, other_kind) in combinations(zip(things, kinds, strict=True), 2):
         if kind != other_kind:
             assert structure(thing) != structure(other), f"{kind} and {other_kind} have the same structure"
