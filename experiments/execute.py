@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from experiments.config import Config
 from experiments.plan import Batch, Plan, make_plan, starting_point
+from experiments.progress import progress_bar
 from experiments.provenance import provenance
 from experiments.records import run_rows, theorem_names, trace_table
 from experiments.store import Results, Store, load_results
 from simulator import Trace, simulate
 
 __all__ = ["run_sweep"]
-
-PROGRESS_DELAY = 2.0  # seconds before a progress bar appears
 
 
 def run_sweep(config: Config, folder: Path) -> Results:
@@ -38,13 +36,7 @@ def _compute(plan: Plan, store: Store) -> None:
     started = time.time()
     rows: list[dict[str, Any]] = []
     theorems = theorem_names(plan)
-    with tqdm(
-        total=plan.config.rounds * plan.config.num_runs,
-        unit="round",
-        unit_scale=True,
-        delay=PROGRESS_DELAY,
-        disable=None,
-    ) as bar:
+    with progress_bar(total=plan.config.rounds * plan.config.num_runs, unit="round", unit_scale=True) as bar:
         for number, batch in enumerate(plan.batches, 1):
             bar.set_description(f"batch {number}/{len(plan.batches)}")
             lanes = len(batch.stepsizes) * len(batch.seeds)

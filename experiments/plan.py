@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from experiments.config import Config, Spec, StepsizeSpec
+from experiments.progress import progress_bar
 from problems import InvalidInput, Problem
 from problems.registry import recipes, registered
 from simulator import Constants, Method, constants_of
@@ -116,7 +117,7 @@ class Errors:
 
 
 def _cases(config: Config, errors: Errors) -> Iterator[tuple[Case, list[StepsizeSpec]]]:
-    for problem_spec in config.problems:
+    for problem_spec in progress_bar(config.problems, desc="problems and their constants", leave=False):
         with errors.collected(f"problem ({problem_spec.kind})"):
             problem = problem_spec.build(recipes(Problem))
             for table, method_spec, specs in config.methods:

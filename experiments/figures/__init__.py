@@ -14,6 +14,7 @@ from experiments.figures.convergence import HORIZONTALS, METRICS, draw_convergen
 from experiments.figures.rounds_to_target import draw_rounds_to_target
 from experiments.figures.style import figure_style
 from experiments.figures.sweep import Sweep
+from experiments.progress import progress_bar
 from experiments.store import Results, whole_file
 from problems import InvalidInput
 
@@ -51,7 +52,7 @@ def save_figures(results: Results) -> list[Path]:
     except OSError as error:
         raise InvalidInput(f"cannot create {folder}: {error.strerror}") from error
     paths = []
-    for name, figure in draw_figures(results).items():
+    for name, figure in progress_bar(draw_figures(results).items(), desc="figures", leave=False):
         for form, unwanted in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
             paths.append(folder / f"{name}.{form}")
             with whole_file(paths[-1]) as path, figure_style():
