@@ -69,7 +69,7 @@ class LeastSquares(LinearPrediction):
 
     @property
     def strong_convexity(self) -> float | None:
-        lowest, positive = self._singular_values[-1], smallest_nonzero(self._singular_values)
+        lowest, positive = self._singular_values[-1], self._smallest_singular_value
         # a singular value at the level of rounding error is none
         curvature = (float(lowest) ** 2 if lowest == positive else 0.0) + self.regularizer.lowest_curvature
         return curvature if curvature > 0 else None
@@ -78,5 +78,9 @@ class LeastSquares(LinearPrediction):
     def pl_constant(self) -> float | None:
         if self.regularizer.highest_curvature > 0:
             return self.strong_convexity
-        positive = smallest_nonzero(self._singular_values)
+        positive = self._smallest_singular_value
         return None if positive is None else positive**2
+
+    @property
+    def _smallest_singular_value(self) -> float | None:
+        return smallest_nonzero(self._singular_values, float(self._singular_values[0]))

@@ -9,10 +9,11 @@ from jax import Array
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
+from problems.arrays import as_floats
 from problems.errors import InvalidInput, unknown_name
 from problems.problem import Problem
 from problems.pytrees import frozen_pytree
-from problems.spectra import smallest_nonzero
+from problems.spectra import rounding_level, smallest_nonzero
 
 __all__ = ["Quadratic", "worker_smoothness_profile"]
 
@@ -46,9 +47,9 @@ class Quadratic(Problem):
             InvalidInput: shapes that do not fit, entries that are not finite, a matrix that is not symmetric, or an f
                 that is not bounded below.
         """
-        a, b = np.asarray(matrices, float), np.asarray(vectors, float)
+        a, b = as_floats("matrices", matrices), as_floats("vectors", vectors)
         _check_arrays(a, b)
-        c = np.broadcast_to(np.asarray(constants, float), b.shape[:1])
+        c = _constants(constants, len(b))
         spectra, mean = _eigenvalues(a), a.mean(axis=0)
         problem = cls(
             matrices=jnp.asarray(a),
@@ -75,10 +76,10 @@ class Quadratic(Problem):
     ) -> "Quadratic":
         """Random convex quadratics that have the prescribed constants exactly, each worker with its own minimiser.
 
-        L_AM = L = mean_smoothness, L_QM / L_AM = smoothness_ratio and mu = pl_constant (0 <= mu < L_AM, positive here)
-        hold to rounding error for every seed. A_i is L_i times a matrix with eigenvalues in [0, 1] that shares its
-        largest eigenvector with the others; the remaining directions differ from worker to worker in such a way that
-        the mean over the workers has eigenvalues spaced geometrically from mu to L.
+        L_AM = L = mean_smoothness, L_QM / L_AM = smoothness_ratio and mu = pl_constant hold to rounding error of L_AM
+        for every seed. A_i is L_i times a matrix with eigenvalues in [0, 1] that shares its largest eigenvector with
+        the others; the remaining directions differ from worker to worker in such a way that the mean over the workers
+        has eigenvalues spaced geometrically from mu to L.
 
         Args:
             workers: n. smoothness_ratio is at most sqrt(n) for "one-large", slightly less for "geometric".
@@ -95,12 +96,16 @@ class Quadratic(Problem):
         """
         if dim < 2:
             raise InvalidInput(f"dim must be at least 2, not {dim}: L and mu need a direction each")
-        if not 0 < pl_constant < mean_smoothness:
+        lowest = rounding_level(dim, mean_smoothness)
+        if not lowest < pl_constant < mean_smoothness < np.inf:
             raise InvalidInput(
-                f"pl_constant must be in (0, mean_smoothness = {mean_smoothness:g}), not {pl_constant:g}"
+                f"pl_constant must be between {lowest:.2g} (rounding error) and mean_smoothness = {mean_smoothness:g}, "
+                f"not {pl_constant:g}"
             )
         if structure not in ("dense", "diagonal"):
             raise unknown_name("structure", structure, ("dense", "diagonal"))
+        if seed < 0:
+            raise InvalidInput(f"seed must be a whole number >= 0, not {seed}")
         rng = np.random.default_rng(seed)
         scales = mean_smoothness * worker_smoothness_profile(workers, smoothness_ratio, profile)
         shape = np.geomspace(1.0, pl_constant / mean_smoothness, dim)
@@ -144,7 +149,12 @@ class Quadratic(Problem):
 
     @property
     def pl_constant(self) -> float | None:
-        return smallest_nonzero(self._mean_spectrum)
+        return smallest_nonzero(self._mean_spectrum, self._scale)
+
+    @property
+    def _scale(self) -> float:
+        """L_AM, the size of what is summed to form the mean matrix."""
+        return float(np.mean(np.asarray(self.worker_smoothness)))
 
     @property
     def strong_convexity(self) -> float | None:
@@ -161,7 +171,9 @@ class Quadratic(Problem):
         mean = np.asarray(self.mean_matrix, float)
         matrix = mean if mean.ndim == 2 else np.diag(mean)
         slope = np.asarray(self.vectors, float).mean(axis=0)
-        return np.linalg.pinv(matrix, rcond=_relative_noise(len(slope)), hermitian=True) @ slope
+        values, basis = np.linalg.eigh(matrix)
+        kept = values > rounding_level(self.dim, self._scale)
+        return basis[:, kept] @ ((basis[:, kept].T @ slope) / values[kept])
 
     @property
     def lower_bound(self) -> float:
@@ -170,11 +182,11 @@ class Quadratic(Problem):
     @property
     def workers_convex(self) -> bool:
         spectra = _eigenvalues(np.asarray(self.matrices, float))
-        return bool(np.all(spectra.min(axis=1) >= -_relative_noise(self.dim) * np.abs(spectra).max(axis=1)))
+        return bool(np.all(spectra.min(axis=1) >= -rounding_level(self.dim, 1.0) * np.abs(spectra).max(axis=1)))
 
     def _check_bounded_below(self) -> None:
-        lowest, largest = self._mean_spectrum.min(), np.abs(self._mean_spectrum).max()
-        if lowest < -_relative_noise(self.dim) * largest:
+        lowest = self._mean_spectrum.min()
+        if lowest < -rounding_level(self.dim, self._scale):
             raise InvalidInput(f"f is not bounded below: the mean of the A_i has the eigenvalue {lowest:.3g}")
         leftover = np.linalg.norm(self.gradient(jnp.asarray(self.minimizer)))
         scale = np.linalg.norm(self.vectors, axis=1).mean() + float(self.smoothness) * np.linalg.norm(self.minimizer)
@@ -251,13 +263,20 @@ def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.eigvalsh(matrices) if matrices.ndim == 3 else matrices
 
 
-def _relative_noise(dim: int) -> float:
-    """What rounding can do to an eigenvalue, relative to the largest one."""
-    return 10 * dim * float(np.finfo(float).eps)
+def _constants(constants: ArrayLike, workers: int) -> np.ndarray:
+    """c_i of every worker. -> [n]."""
+    c = as_floats("constants", constants)
+    if c.shape not in ((), (workers,)) or not np.all(np.isfinite(c)):
+        raise InvalidInput(f"constants must be one finite number or {workers} of them, not an array of shape {c.shape}")
+    return np.broadcast_to(c, (workers,))
 
 
 def _check_arrays(matrices: np.ndarray, vectors: np.ndarray) -> None:
-    if vectors.ndim != 2 or matrices.shape not in (vectors.shape, vectors.shape + vectors.shape[1:]):
+    if (
+        vectors.ndim != 2
+        or vectors.size == 0
+        or matrices.shape not in (vectors.shape, vectors.shape + vectors.shape[1:])
+    ):
         raise InvalidInput(
             f"matrices must be [n, d, d] or [n, d] and vectors [n, d], not {matrices.shape} and {vectors.shape}"
         )

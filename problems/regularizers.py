@@ -115,8 +115,8 @@ def make_regularizer(kind: str, strength: float) -> Regularizer:
     cls = look_up("regularizer", kind, registered(Regularizer))
     if cls is NoRegularizer:
         if strength:
-            raise InvalidInput(f"strength {strength:g} is given, but the regularizer is 'none'; choose l2 or nonconvex")
+            raise InvalidInput(f"strength {strength!r} is given, but the regularizer is 'none'; choose l2 or nonconvex")
         return NoRegularizer()
-    if not strength > 0:
-        raise InvalidInput(f"the {kind} regularizer needs a strength > 0, not {strength:g}")
+    if isinstance(strength, str) or not 0 < strength < float("inf"):
+        raise InvalidInput(f"the {kind} regularizer needs a finite strength > 0, not {strength!r}")
     return cls(strength)

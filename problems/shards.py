@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
+from problems.arrays import as_floats
 from problems.errors import InvalidInput
 
 __all__ = ["Shards"]
@@ -30,8 +31,10 @@ class Shards(NamedTuple):
             InvalidInput: shapes that do not fit, a worker without samples, or an entry that is not finite; the
                 message names the worker.
         """
-        rows = [np.asarray(block, float) for block in features]
-        values = [np.asarray(block, float) for block in targets]
+        if not (np.iterable(features) and np.iterable(targets)):
+            raise InvalidInput("features and targets must be arrays [n, m, d] and [n, m], or lists with one a worker")
+        rows = [as_floats(f"the features of worker {worker}", block) for worker, block in enumerate(features)]
+        values = [as_floats(f"the targets of worker {worker}", block) for worker, block in enumerate(targets)]
         _check_blocks(rows, values)
         longest, dim = max(map(len, rows)), rows[0].shape[1]
         stacked = np.zeros((len(rows), longest, dim))
@@ -73,7 +76,7 @@ def _check_blocks(rows: list[np.ndarray], values: list[np.ndarray]) -> None:
                 f"worker {worker} has features {block.shape} and targets {value.shape}; accepted are [m_i, d] and [m_i]"
                 f" with the same d = {rows[0].shape[-1] if rows[0].ndim else '?'} everywhere"
             )
-        if not len(block):
-            raise InvalidInput(f"worker {worker} has no samples")
+        if not block.size:
+            raise InvalidInput(f"worker {worker} has no samples or no features: {block.shape}")
         if not (np.all(np.isfinite(block)) and np.all(np.isfinite(value))):
             raise InvalidInput(f"the data of worker {worker} hold entries that are not finite (NaN or infinity)")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["largest_gram_eigenvalues", "smallest_nonzero"]
+__all__ = ["largest_gram_eigenvalues", "rounding_level", "smallest_nonzero"]
 
 
 def largest_gram_eigenvalues(matrices: np.ndarray) -> np.ndarray:
@@ -12,11 +12,15 @@ def largest_gram_eigenvalues(matrices: np.ndarray) -> np.ndarray:
     return np.maximum(np.linalg.eigvalsh(small)[:, -1], 0.0)
 
 
-def smallest_nonzero(values: np.ndarray) -> float | None:
-    """The smallest eigenvalue (or singular value) above rounding error, None where all are zero. [d].
+def rounding_level(dim: int, scale: float) -> float:
+    """What rounding may do to an eigenvalue (or singular value) of a d x d matrix summed from parts of size `scale`.
 
-    They carry an error of about d eps times the largest one; whatever is below ten times that counts as zero.
+    About d eps times the scale, taken ten times.
     """
-    noise = 10 * len(values) * np.finfo(float).eps * float(np.max(np.abs(values)))
-    positive = values[values > noise]
+    return 10 * dim * float(np.finfo(float).eps) * scale
+
+
+def smallest_nonzero(values: np.ndarray, scale: float) -> float | None:
+    """The smallest value above the rounding level, None where there is none. [d]."""
+    positive = values[values > rounding_level(len(values), scale)]
     return float(positive.min()) if len(positive) else None

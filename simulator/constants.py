@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from problems import Problem
+from problems import InvalidInput, Problem
 from simulator.compressor import Compressor
 
 __all__ = ["Constants", "Scalar", "beta", "constants_of", "theta", "xi"]
@@ -15,7 +15,7 @@ Scalar = Any  # a float on the host, a traced [] inside the engine: the formulas
 
 def theta(alpha: Scalar) -> Scalar:
     """theta = 1 - sqrt(1 - alpha), the rate at which EF21's distortion contracts (arXiv 2106.05203)."""
-    return 1 - (1 - alpha) ** 0.5
+    return alpha / (1 + (1 - alpha) ** 0.5)  # without the cancellation of 1 - sqrt(1 - alpha)
 
 
 def beta(alpha: Scalar) -> Scalar:
@@ -66,9 +66,11 @@ def constants_of(problem: Problem, compressor: Compressor) -> Constants:
     """The constants of `problem` on the host in float64, with those of `compressor` on R^d.
 
     Raises:
-        InvalidInput: the compressor does not exist on R^d.
+        InvalidInput: the compressor does not exist on R^d, or L = 0, so that every stepsize is right.
     """
     compressor.check(problem.dim)
+    if not problem.smoothness > 0:
+        raise InvalidInput("L = 0: the gradient of f is constant, and no theorem says how to minimise f")
     minimizer = problem.minimizer
     return Constants(
         smoothness=float(problem.smoothness),

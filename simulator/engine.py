@@ -159,7 +159,7 @@ def _start(
             grad_norm_sq_sum=jnp.zeros_like(grad_norm_sq),
             target=target * grad_norm_sq,
             target_round=jnp.where(grad_norm_sq <= target * grad_norm_sq, 0, -1).astype(jnp.int32),
-            diverged_round=jnp.full((), -1, jnp.int32),
+            diverged_round=jnp.where(jnp.isfinite(grad_norm_sq), -1, 0).astype(jnp.int32),
             checks=tuple(start_check(theorem, problem, constants, gamma, state) for theorem in theorems),
         )
         return run, _record(theorems, setting, gamma, run)

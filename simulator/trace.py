@@ -14,7 +14,7 @@ class Trace:
     """The measured course of one or many runs.
 
     The shape [...] is that of the stepsizes followed by that of the seeds: [] for one of each, [S, K] for arrays.
-    Values of a run from the round on in which it diverged are NaN.
+    Recorded values of a run from the round on in which it diverged are NaN.
 
     Attributes:
         round: the recorded rounds, 0 first and the last one always, [R].

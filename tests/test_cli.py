@@ -199,7 +199,7 @@ def test_a_folder_without_results(command, tmp_path, results):
         (["problem.workers=570"], "between 1 and the number of samples, 569; given 570"),
         (["problem.dataset=breast-cancer-wisconsi"], "did you mean 'breast-cancer-wisconsin'?"),
         (["problem.dataset=DATA"], "data.txt:2:"),
-        (["problem.strength=-1.0"], "needs a strength > 0, not -1"),
+        (["problem.strength=-1.0"], "needs a finite strength > 0, not -1"),
         (["method.0.compressor.k=[31, 44]"], "k = 44 is larger than the dimension d = 30"),
     ],
 )

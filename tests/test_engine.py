@@ -10,7 +10,7 @@ import pytest
 from instances import DIM, instance
 from numpy.testing import assert_allclose, assert_array_equal
 
-from problems import InvalidInput, LeastSquares, Problem
+from problems import InvalidInput, LeastSquares, Problem, Quadratic
 from problems.pytrees import frozen_pytree
 from problems.registry import registered
 from simulator import DCGD, EF21, GD, Bits, Method, RandK, TopK, Trace, simulate
@@ -290,3 +290,14 @@ def test_a_class_that_is_no_pytree_is_named():
     with pytest.raises(InvalidInput, match="Plain must be decorated with frozen_pytree"):
         run(Plain())
     assert frozen_pytree(Plain)().bits(1) == Bits(0, 0, 0)
+
+
+def test_a_start_that_is_out_of_range_has_diverged_in_round_0():
+    trace = run(x0=np.full(DIM, 1e200), rounds=3)
+    assert trace.diverged_round == 0
+
+
+def test_a_constant_function_is_refused():
+    flat = Quadratic.from_arrays(np.zeros((2, 3)), np.zeros((2, 3)))
+    with pytest.raises(InvalidInput, match="L = 0"):
+        simulate(flat, GD(), stepsize=1.0, rounds=1)

@@ -464,7 +464,7 @@ ROWS, LABELS = np.ones((2, 3, 4)), np.ones((2, 3))
             lambda: LeastSquares.from_arrays(ROWS, LABELS, "L2", 0.1),
             "unknown regularizer 'L2'; known: l2, nonconvex, none",
         ),
-        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2"), "l2 regularizer needs a strength > 0, not 0"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2"), "l2 regularizer needs a finite strength > 0, not 0"),
         (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", -1.0), "not -1"),
         (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", np.nan), "not nan"),
         (lambda: LeastSquares.from_arrays(ROWS, LABELS, "none", 0.1), "strength 0.1 is given.*'none'"),
@@ -491,6 +491,16 @@ ROWS, LABELS = np.ones((2, 3, 4)), np.ones((2, 3))
             "not bounded below.*range",
         ),
         (lambda: Quadratic.random(3, 1), "dim must be at least 2, not 1"),
+        (lambda: Quadratic.random(3, 20, pl_constant=1e-14), "rounding error.*not 1e-14"),
+        (lambda: Quadratic.random(3, 3, seed=-1), "seed must be a whole number >= 0, not -1"),
+        (lambda: Quadratic.from_arrays(np.ones((2, 3)), np.ones((2, 3)), [1.0] * 3), "constants must be .*2 of them"),
+        (lambda: Quadratic.from_arrays(np.ones((2, 3)), np.ones((2, 3)), np.nan), "constants must be .*finite"),
+        (lambda: Quadratic.from_arrays(np.ones((0, 3)), np.ones((0, 3))), r"matrices must be .*\(0, 3\)"),
+        (lambda: Quadratic.from_arrays([[1.0], [1.0, 2.0]], np.ones((2, 2))), "matrices cannot be read"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", np.inf), "finite strength > 0, not inf"),
+        (lambda: LeastSquares.from_arrays(ROWS, LABELS, "l2", "1"), "finite strength > 0, not '1'"),
+        (lambda: LeastSquares.from_arrays(3.0, LABELS), "features and targets must be"),
+        (lambda: LeastSquares.from_arrays([np.ones((2, 0))], [np.ones(2)]), "no samples or no features"),
         (lambda: Quadratic.random(0, 3), "workers must be at least 1, not 0"),
         (lambda: Quadratic.random(3, 3, pl_constant=2.0), "pl_constant .*not 2"),
         (lambda: Quadratic.random(3, 3, pl_constant=0.0), "pl_constant .*not 0"),
@@ -509,3 +519,13 @@ ROWS, LABELS = np.ones((2, 3, 4)), np.ones((2, 3))
 def test_bad_input_is_named(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
+
+
+def test_a_mean_much_smaller_than_its_parts_is_judged_by_what_rounding_left_of_it():
+    # A = (M, W - M): the mean is W/2, known to eps |M| only
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    large, small = 1e6 * basis @ np.diag([1, -1, 0.5, -0.3]) @ basis.T, basis @ np.diag([1.0, 0.5, 0.2, 0.0]) @ basis.T
+    matrices = np.stack([(large + large.T) / 2, (small + small.T) / 2 - (large + large.T) / 2])
+    problem = Quadratic.from_arrays(matrices, np.zeros((2, 4)))
+    assert problem.pl_constant == pytest.approx(0.1, rel=1e-6) and problem.strong_convexity is None

@@ -15,7 +15,8 @@ __all__ = ["RandK"]
 class RandK(Compressor):
     """Keeps k entries drawn uniformly without replacement, times d/k if scaled.
 
-    Biased (scaled=False): alpha = k/d. Scaled: unbiased with omega = d/k - 1. Both hold with equality for every x.
+    Biased (scaled=False): alpha = k/d. Scaled: unbiased with omega = d/k - 1, and contractive with alpha = 2 - d/k
+    where k > d/2. All hold with equality for every x.
     """
 
     k: int
@@ -32,7 +33,8 @@ class RandK(Compressor):
         return jnp.where(kept, x * (x.shape[-1] / self.k) if self.scaled else x, 0)
 
     def contraction(self, dim: int) -> float | None:
-        return None if self.scaled and self.k < dim else self.k / dim
+        alpha = 2 - dim / self.k if self.scaled else self.k / dim  # scaled: 1 - omega, where that is positive
+        return alpha if alpha > 0 else None
 
     def variance(self, dim: int) -> float | None:
         return dim / self.k - 1 if self.scaled or self.k == dim else None
