@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 USAGE_ERROR = 2
+INTERNAL_ERROR = 70  # never 1, which says that a theorem is violated
 
 
 class Commands(click.Group):
@@ -24,15 +26,23 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ValueError as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except MemoryError as error:
+            click.echo(f"efsim: not enough memory: {error}", err=True)
+            ctx.exit(USAGE_ERROR)
+        except Exception as error:
             from problems.errors import InvalidInput
 
             if not isinstance(error, InvalidInput):
-                raise
-            lines = str(error).splitlines()
-            head = f"efsim: {len(lines)} errors:" if len(lines) > 1 else f"efsim: {lines[0]}"
-            click.echo("\n  ".join([head, *(lines if len(lines) > 1 else [])]), err=True)
+                traceback.print_exc()
+                ctx.exit(INTERNAL_ERROR)
+            click.echo(_told(str(error).splitlines()), err=True)
             ctx.exit(USAGE_ERROR)
+
+
+def _told(lines: list[str]) -> str:
+    return f"efsim: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"efsim: {len(lines)} errors:", *lines])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -109,7 +119,9 @@ def verify(ctx: click.Context, folder: Path) -> None:
     verdicts = judge(load_results(folder))
     judgements = {verdict.judgement for verdict in verdicts}
     if not verdicts:
-        click.echo("undecided: no theorem applies to any run, because every stepsize is above what theory allows")
+        click.echo(
+            "undecided: no theorem applies to any run: its assumptions fail, or the stepsize is too large for it"
+        )
         ctx.exit(3)
     click.echo(_verdict_table(verdicts))
     ctx.exit(1 if Judgement.VIOLATED in judgements else 3 if Judgement.UNDECIDED in judgements else 0)

@@ -34,6 +34,7 @@ __all__ = ["Config", "Spec", "StepsizeSpec", "parse_config"]
 
 # A sweep of more runs than this is a mistake in a config, and is refused before anything is built.
 MOST_RUNS = 100_000
+MOST_RECORDS = 20_000_000  # rows of the traces, about 200 bytes each
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -234,6 +235,11 @@ def _refuse_explosion(model: Any) -> None:
     runs = sum(map(_count, model.problem)) * per_problem * len(model.seeds)
     if runs > MOST_RUNS:
         raise InvalidInput(f"the config describes {runs:,} runs; accepted are at most {MOST_RUNS:,}")
+    records = runs * (model.rounds // model.record_every + 2)
+    if records > MOST_RECORDS:
+        raise InvalidInput(
+            f"the config describes {records:,} records; accepted are at most {MOST_RECORDS:,}: raise record_every"
+        )
 
 
 def _choices(model: BaseModel) -> list[Spec]:

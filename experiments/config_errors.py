@@ -33,6 +33,10 @@ def explain(raw: Any, detail: Any, tables: Mapping[str, type[BaseModel]], whole:
             return f"{path}: {given!r} is not accepted" + _accepted(
                 str(given), re.findall(r"'([^']*)'", context["expected"])
             )
+        case "too_short":
+            return f"{path}: needs at least one entry"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return f"{path}: needs a table, such as {{ kind = ... }}, not {given!r}"
         case "string_pattern_mismatch":
             return f"{path}: {given!r} is not accepted; letters, digits, '.', '_' and '-' are, a letter or digit first"
         case _:

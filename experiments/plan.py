@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,21 @@ def make_plan(config: Config) -> Plan:
         with errors.collected(f"method[{case.table}] ({case.method_spec.kind})"):
             batches += _batches(config, case, specs, len(batches))
     errors.raise_any()
+    _refuse_repetitions(batches)
     return Plan(config, batches)
+
+
+def _refuse_repetitions(batches: list[Batch]) -> None:
+    """Two equal runs would have one id, and count as two samples where they are one."""
+    runs = [run for batch in batches for lane in batch.runs for run in lane]
+    (run_id, count), *_ = Counter(run.id for run in runs).most_common(1)
+    if count > 1:
+        run = next(run for run in runs if run.id == run_id)
+        stepsize = f"{run.spec.multiple:g}" + (f" x {run.spec.rule}" if run.spec.rule else "")
+        raise InvalidInput(
+            f"the config describes the same run {count} times (stepsize {stepsize}, seed {run.seed}); every problem, "
+            "method, stepsize and seed may be listed once"
+        )
 
 
 def make_cases(config: Config) -> list[Case]:

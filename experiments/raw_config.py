@@ -43,13 +43,14 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, 
     merged = _copied(raw)
     for override in overrides:
         path, equals, text = override.partition("=")
-        if not equals or not path.strip():
+        parts = [part for part in re.split(r"[.\[\]]+", path.strip()) if part]
+        if not equals or not parts:
             raise InvalidInput(f"--set takes key=value, not {override!r}")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        _set(merged, [part for part in re.split(r"[.\[\]]+", path.strip()) if part], value, override)
+        _set(merged, parts, value, override)
     return merged
 
 

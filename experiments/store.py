@@ -29,6 +29,9 @@ __all__ = ["Results", "Store", "load_results", "whole_file"]
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
 
 
+NEEDED_COLUMNS = ("run", "problem.kind", "method.kind", "rule", "stepsize", "seed", "deterministic", "status")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary neighbour to write to: it becomes `path` when the block ends well and vanishes when it does not."""
@@ -121,7 +124,10 @@ class Results:
     @property
     def traces(self) -> pd.DataFrame:
         """The recorded rounds of all runs, sorted by run and round."""
-        return pd.read_parquet(self.folder / TRACES).sort_values(["run", "round"], ignore_index=True)
+        try:
+            return pd.read_parquet(self.folder / TRACES).sort_values(["run", "round"], ignore_index=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise InvalidInput(f"{self.folder / TRACES} is damaged: {error}") from error
 
 
 def load_results(folder: Path) -> Results:
@@ -140,4 +146,7 @@ def load_results(folder: Path) -> Results:
         provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{folder} is damaged: {error}") from error
+    missing = [name for name in NEEDED_COLUMNS if name not in runs]
+    if missing:
+        raise InvalidInput(f"{folder / RUNS} is damaged: it has no column {', '.join(missing)}")
     return Results(folder, parse_config(raw), runs, provenance)

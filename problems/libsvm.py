@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from problems.arrays import DENSE_LIMIT
 from problems.errors import InvalidInput
 
 __all__ = ["DECOMPRESS", "parse", "read_text"]
@@ -19,7 +20,6 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
     ".bz2": bz2.decompress,
 }
-DENSE_LIMIT = 4 * 2**30  # bytes
 
 
 def read_text(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from problems.arrays import as_floats
+from problems.arrays import as_floats, check_size
 from problems.errors import InvalidInput, unknown_name
 from problems.problem import Problem
 from problems.pytrees import frozen_pytree
@@ -94,6 +94,7 @@ class Quadratic(Problem):
         Raises:
             InvalidInput: constants that no such problem has.
         """
+        check_size("matrices", *((workers, dim) if structure == "diagonal" else (workers, dim, dim)))
         if dim < 2:
             raise InvalidInput(f"dim must be at least 2, not {dim}: L and mu need a direction each")
         lowest = rounding_level(dim, mean_smoothness)

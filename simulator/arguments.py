@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_counts",
     "check_pytrees",
+    "check_start",
 ]
 
 Precision = Literal["float64", "float32"]
@@ -83,6 +84,12 @@ def check_pytrees(*objects: Any) -> None:
     for thing in objects:
         if jax.tree_util.all_leaves([thing]):
             raise InvalidInput(f"the class {type(thing).__name__} must be decorated with frozen_pytree")
+
+
+def check_start(loss: Any, grad_norm_sq: Any) -> None:
+    """Raise InvalidInput where f or |grad f|^2 is not finite at the starting point. [B], [B]."""
+    if not (np.all(np.isfinite(loss)) and np.all(np.isfinite(grad_norm_sq))):
+        raise InvalidInput("x0 is too far out: f(x0) or |grad f(x0)|^2 is not a finite number")
 
 
 def _numbers(given: Any) -> np.ndarray | None:

@@ -20,7 +20,7 @@ from problems import Problem
 from simulator.constants import Constants, Scalar, theta
 from simulator.theorem import Theorem
 
-__all__ = ["StepCheck", "gradient_noise", "judge_step", "start_check", "tolerance"]
+__all__ = ["StepCheck", "gradient_noise", "judge_step", "rounding", "start_check", "tolerance"]
 
 # V in these units weighs squared gradients by the stepsize to this power.
 STEPSIZE_POWERS = {"loss": 1, "squared-distance": 2, "squared-gradient": 0}
@@ -85,7 +85,7 @@ def judge_step(
 
     slack = -loss_change - (potential - check.potential) - removed - decrease + drift
     size = jnp.abs(loss_change) + jnp.abs(potential - check.potential) + removed + decrease + drift
-    noise = _rounding(theorem, constants, stepsize, step.noise, size + potential + check.potential)
+    noise = rounding(theorem, constants, stepsize, step.noise, size + potential + check.potential)
     judged = (noise <= tolerance(size.dtype) * size) & (size > 0) & jnp.isfinite(slack) & step.counts
 
     relative = jnp.where(judged, slack / size, jnp.inf)
@@ -99,11 +99,12 @@ def judge_step(
     )
 
 
-def _rounding(theorem: Theorem, constants: Constants, stepsize: Scalar, noise: Array, terms: Array) -> Array:
-    """What rounding may do to the slack, where `terms` is the sum of all that is added up to form it. -> []."""
-    # a potential weighs squared gradients by at most about this factor
+def rounding(theorem: Theorem, constants: Constants, stepsize: Scalar, noise: Array, terms: Array) -> Array:
+    """What rounding may do to a sum of non-negative terms, given what they add up to. -> []."""
+    # Potentials weigh squared gradient errors by about this factor. Weights of the workers are left out: a worker with
+    # a large weight has a small L_i, and gradients with errors that are smaller in proportion.
     weight = stepsize ** STEPSIZE_POWERS[theorem.units] / (1.0 if constants.alpha is None else theta(constants.alpha))
-    return 2 * noise * jnp.sqrt(weight * terms) + 4 * jnp.finfo(terms.dtype).eps * terms
+    return 2 * noise * jnp.sqrt(weight * terms) + weight * noise**2 + 4 * jnp.finfo(terms.dtype).eps * terms
 
 
 def _loss_change(theorem: Theorem, problem: Problem, step: Step) -> Array:

@@ -28,13 +28,14 @@ from simulator.arguments import (
     check_choice,
     check_counts,
     check_pytrees,
+    check_start,
 )
-from simulator.checks import Step, StepCheck, gradient_noise, judge_step, start_check
+from simulator.checks import Step, StepCheck, gradient_noise, judge_step, rounding, start_check
 from simulator.constants import Constants, constants_of
 from simulator.method import Method
 from simulator.theorem import Theorem, loss_gap
 from simulator.trace import Trace
-from simulator.verdict import reach_verdict
+from simulator.verdict import Course, reach_verdict
 
 __all__ = ["simulate"]
 
@@ -66,6 +67,7 @@ class Record(NamedTuple):
     grad_norm_sq: Array
     grad_norm_sq_sum: Array
     lyapunov: tuple[Array, ...]  # one a theorem
+    noise: tuple[Array, ...]  # of the Lyapunov values
     budget: tuple[Array, ...]
 
 
@@ -121,7 +123,8 @@ def simulate(
     gammas = jnp.asarray(lanes[0].ravel(), precision)
     keys = jax.vmap(jax.random.key)(jnp.asarray(lanes[1].ravel(), jnp.uint32))
     runs, first = _start(theorems, setting, jnp.asarray(start, precision), gammas, keys, target)
-    recorded_rounds = np.unique([*range(0, rounds, record_every), rounds])
+    check_start(first.loss, first.grad_norm_sq)
+    recorded_rounds = np.unique(np.append(np.arange(0, rounds, record_every), rounds))
     runs, records = _advance_all(theorems, setting, gammas, runs, first, recorded_rounds, progress)
 
     shape = stepsizes.shape + seeds.shape
@@ -159,7 +162,7 @@ def _start(
             grad_norm_sq_sum=jnp.zeros_like(grad_norm_sq),
             target=target * grad_norm_sq,
             target_round=jnp.where(grad_norm_sq <= target * grad_norm_sq, 0, -1).astype(jnp.int32),
-            diverged_round=jnp.where(jnp.isfinite(grad_norm_sq), -1, 0).astype(jnp.int32),
+            diverged_round=jnp.full((), -1, jnp.int32),
             checks=tuple(start_check(theorem, problem, constants, gamma, state) for theorem in theorems),
         )
         return run, _record(theorems, setting, gamma, run)
@@ -236,12 +239,17 @@ def _mean_gradient_norm_sq(state: Any) -> Array:
 
 def _record(theorems: tuple[Theorem, ...], setting: Setting, gamma: Array, run: Run) -> Record:
     problem, _, constants = setting
+    lyapunov = tuple(theorem.lyapunov(problem, constants, gamma, run.state) for theorem in theorems)
+    delta = gradient_noise(constants, run.initial_point, run.state.x, run.initial_gradient)
     record = Record(
         loss=problem.loss(run.state.x),
         loss_gap=loss_gap(problem, constants, run.state.x),
         grad_norm_sq=run.grad_norm_sq,
         grad_norm_sq_sum=run.grad_norm_sq_sum,
-        lyapunov=tuple(theorem.lyapunov(problem, constants, gamma, run.state) for theorem in theorems),
+        lyapunov=lyapunov,
+        noise=tuple(
+            rounding(theorem, constants, gamma, delta, value) for theorem, value in zip(theorems, lyapunov, strict=True)
+        ),
         budget=tuple(check.budget for check in run.checks),
     )
     diverged = run.diverged_round >= 0
@@ -268,10 +276,10 @@ def _trace(method, theorems, obstacles, constants, stepsizes, recorded_rounds, r
         target_round=runs.target_round,
         verdicts={
             theorem.name: reach_verdict(
-                theorem, constants, gammas, recorded_rounds, check, lyapunov, budget, mean_grad_norm_sq
+                theorem, constants, gammas, recorded_rounds, check, Course(lyapunov, noise, budget, mean_grad_norm_sq)
             )
-            for theorem, check, lyapunov, budget in zip(
-                theorems, runs.checks, records.lyapunov, records.budget, strict=True
+            for theorem, check, lyapunov, noise, budget in zip(
+                theorems, runs.checks, records.lyapunov, records.noise, records.budget, strict=True
             )
         },
         obstacles={name: obstacle for name, obstacle in obstacles.items() if obstacle is not None},

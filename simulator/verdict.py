@@ -1,14 +1,15 @@
 """What a theorem says about runs, and whether it was so."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.checks import tolerance
 from simulator.constants import Constants
 from simulator.theorem import Theorem
 
-__all__ = ["Verdict", "reach_verdict"]
+__all__ = ["Course", "Verdict", "reach_verdict"]
 
 # A stepsize that a rule computed may differ from the theorem's by rounding.
 STEPSIZE_ROUNDING = 1e-12
@@ -30,8 +31,9 @@ class Verdict:
         judged_rounds: number of rounds whose slack stands clear of rounding.
         excess: largest measured / bound over the recorded rounds after the first: tightness where it is below 1, a
             violated rate where it is above; NaN if there is none to compare.
-        total_slack: (budget - sum of decreases - lyapunov) / budget at the last recorded round that stands clear of
-            rounding, NaN if none does: the sum of all slacks, whose expectation is >= 0 for a random compressor.
+        total_slack: (budget - sum of decreases - lyapunov) at the last recorded round that stands clear of rounding,
+            relative to V^0 with every (1 - rate) applied; NaN if none does. It is the sum of all slacks, whose
+            expectation is >= 0 for a random compressor.
     """
 
     applies: np.ndarray
@@ -46,15 +48,17 @@ class Verdict:
     total_slack: np.ndarray
 
 
+class Course(NamedTuple):
+    """What was recorded of runs about one theorem, [..., R] each."""
+
+    lyapunov: np.ndarray
+    noise: np.ndarray  # what rounding may do to it
+    budget: np.ndarray
+    mean_grad_norm_sq: np.ndarray
+
+
 def reach_verdict(
-    theorem: Theorem,
-    constants: Constants,
-    stepsizes: np.ndarray,
-    rounds: np.ndarray,
-    check: Any,
-    lyapunov: np.ndarray,
-    budget: np.ndarray,
-    mean_grad_norm_sq: np.ndarray,
+    theorem: Theorem, constants: Constants, stepsizes: np.ndarray, rounds: np.ndarray, check: Any, course: Course
 ) -> Verdict:
     """Judge finished runs by one theorem.
 
@@ -62,17 +66,19 @@ def reach_verdict(
         stepsizes: [...].
         rounds: that were recorded, [R].
         check: the `StepCheck` at the last round, leaves [...].
-        lyapunov, budget, mean_grad_norm_sq: at the recorded rounds, [..., R].
     """
-    gammas = stepsizes[..., None]
+    lyapunov, noise, budget, mean_grad_norm_sq = course
+    gammas, start = stepsizes[..., None], budget[..., :1]
     with np.errstate(all="ignore"):  # what is not finite is sorted out below
         bound = np.asarray(theorem.bound(constants, gammas, rounds, budget))
         measured = {"mean_grad_norm_sq": mean_grad_norm_sq, "lyapunov": lyapunov}[theorem.bounded]
-        # a bound that has shrunk to rounding error of where it began compares noise with noise
-        comparable = (rounds > 0) & np.isfinite(measured) & (budget > np.finfo(budget.dtype).eps * budget[..., :1])
+        # rounding must not decide, neither in V nor in the V^0 from which its bound comes
+        clear = np.maximum(noise / budget, noise[..., :1] / start) <= tolerance(budget.dtype)
+        comparable = (rounds > 0) & np.isfinite(measured) & clear
         ratio = np.where(comparable, measured / bound, -np.inf).max(axis=-1)
         spent = _spent(theorem, constants, gammas, rounds, mean_grad_norm_sq)
-        total_slack = _last(comparable, (budget - spent - lyapunov) / budget)
+        # relative to what is left of V^0, which is known beforehand where the budget may be random
+        total_slack = (budget - spent - lyapunov) / (theorem.retained(constants, gammas) ** rounds * start)
     limit = float(theorem.max_stepsize(constants))
     return Verdict(
         applies=stepsizes <= limit * (1 + STEPSIZE_ROUNDING),
@@ -84,7 +90,7 @@ def reach_verdict(
         violations=check.violations,
         judged_rounds=check.judged_rounds,
         excess=np.where(np.isfinite(ratio), ratio, np.nan),
-        total_slack=total_slack,
+        total_slack=_last(comparable, total_slack),
     )
 
 

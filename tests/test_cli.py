@@ -193,6 +193,23 @@ def test_a_folder_without_results(command, tmp_path, results):
     assert "is damaged" in refused(command, tmp_path)
 
 
+def test_damaged_results_are_told(results, tmp_path):
+    for name in ("config.toml", "provenance.json", "runs.parquet"):
+        (tmp_path / name).write_bytes((results / name).read_bytes())
+    assert "traces is damaged" in refused("plot", tmp_path)
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "batch-0000.parquet").write_bytes(b"PAR1")
+    assert "traces is damaged" in refused("plot", tmp_path)
+    pd.read_parquet(results / "runs.parquet").drop(columns="method.kind").to_parquet(tmp_path / "runs.parquet")
+    assert "it has no column method.kind" in refused("verify", tmp_path)
+
+
+def test_an_error_of_our_own_is_not_taken_for_a_violation(results, monkeypatch):
+    monkeypatch.setattr("experiments.verdicts.judge", lambda results: 1 / 0)
+    done = efsim("verify", results)
+    assert done.exit_code == 70 and "ZeroDivisionError" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

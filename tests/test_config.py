@@ -133,6 +133,15 @@ def test_all_errors_are_told_at_once_by_their_paths():
         ("method.0.stepsize=nan", "method[0].stepsize"),
         ("rounds=0", "rounds: input should be greater than or equal to 1, not 0"),
         ("name=../elsewhere", "name: '../elsewhere' is not accepted"),
+        ("problem.dim=200000", "above the limit of 4 GiB"),
+        (f"problem.workers={10**30}", "above the limit of 4 GiB"),
+        ("rounds=2000000000", "raise record_every"),
+        ("seeds=[3, 3]", "the same run 2 times (stepsize 1 x quadratic-mean, seed 3)"),
+        ("method.0.stepsize.multiple=[1, 1.0]", "the same run 2 times"),
+        ("seeds=[]", "seeds: needs at least one entry"),
+        ("method=[]", "method: needs at least one entry"),
+        ("problem=3", "problem: needs a table"),
+        ("method.0.compressor=top-k", "method[0].compressor: needs a table"),
         ("precision=float16", "precision: 'float16' is not accepted; accepted: float64, float32"),
     ],
 )
@@ -175,7 +184,7 @@ def test_overrides_merge_into_the_raw_config(override, path, value):
     assert small() == raw  # the original is left alone
 
 
-@pytest.mark.parametrize("override", ["rounds", "=3", "method.5.k=1", "rounds.x=1", "method.first.k=1"])
+@pytest.mark.parametrize("override", ["rounds", "=3", ".=1", "method.5.k=1", "rounds.x=1", "method.first.k=1"])
 def test_an_override_that_leads_nowhere_is_refused(override):
     with pytest.raises(InvalidInput, match="--set"):
         small(override)

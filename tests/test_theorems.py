@@ -490,3 +490,13 @@ def test_theorems_that_do_not_apply_say_what_they_need(name, method, theorem, wo
     trace = simulate(instance(name).problem, method, stepsize=0.1, rounds=0)
     assert words in trace.obstacles[theorem] and theorem not in trace.verdicts
     assert set(trace.obstacles) | set(trace.verdicts) == {theorem.name for theorem in method.theorems}
+
+
+@pytest.mark.parametrize("distance", [1e-6, 1e-8, 1e-10])
+def test_a_start_at_the_level_of_rounding_is_no_violation(distance):
+    # V^0 is so small that its bound soon is below what rounding leaves of V
+    problem, method = Quadratic.random(10, 5, pl_constant=0.1, smoothness_ratio=2.0), EF21(TopK(2))
+    gamma = applicable(problem, method)["arithmetic-mean-pl"]
+    options = {"rounds": 4000, "record_every": 10, "x0": problem.minimizer + distance}
+    for verdict in simulate(problem, method, stepsize=gamma, **options).verdicts.values():
+        assert verdict.violations == 0 and not verdict.excess > 1
