@@ -78,7 +78,8 @@ def reach_verdict(
         ratio = np.where(comparable, measured / bound, -np.inf).max(axis=-1)
         spent = _spent(theorem, constants, gammas, rounds, mean_grad_norm_sq)
         # relative to what is left of V^0, which is known beforehand where the budget may be random
-        total_slack = (budget - spent - lyapunov) / (theorem.retained(constants, gammas) ** rounds * start)
+        left = np.asarray(theorem.retained(constants, gammas)) ** rounds * start
+        total_slack = (budget - spent - lyapunov) / left
     limit = float(theorem.max_stepsize(constants))
     return Verdict(
         applies=stepsizes <= limit * (1 + STEPSIZE_ROUNDING),
