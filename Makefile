@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the stamps share one .venv
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo test lint docs bench soak clean
 
 help:
 	@echo 'efsim: a theory-validation simulator for error feedback methods'
@@ -16,6 +16,7 @@ help:
 	@echo '  make demo    run, verify and plot two experiments into results/'
 	@echo '  make test    run the tests           (PYTEST_ARGS="-k ef21" picks some)'
 	@echo '  make lint    check style and types'
+	@echo '  make docs    write docs/catalogue.md from the docstrings'
 	@echo '  make bench   measure the speed'
 	@echo '  make soak    run the long tests      (PYTEST_ARGS as above)'
 	@echo '  make clean   remove .venv, build products and caches; results/ stays'
@@ -46,6 +47,9 @@ lint: .venv/.dev
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
+
+docs: .venv/.installed
+	.venv/bin/python -m experiments.catalogue docs/catalogue.md
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click handles them
             raise
         except MemoryError as error:
             click.echo(f"efsim: not enough memory: {error}", err=True)
@@ -139,7 +139,6 @@ def _verdict_table(verdicts: list[TheoremVerdict]) -> str:
         "slack >=",
         "tightness",
         "beyond",
-        "reference",
     )
     rows = [
         (
@@ -151,14 +150,15 @@ def _verdict_table(verdicts: list[TheoremVerdict]) -> str:
             number(verdict.smallest_slack, 3),
             number(verdict.tightness, 3),
             f"{verdict.beyond_broken} of {verdict.beyond} fail" if verdict.beyond else "-",
-            verdict.reference,
         )
         for verdict in verdicts
     ]
     reasons = [f"{v.judgement}: {v.method} {v.theorem}: {v.reason}" for v in verdicts if v.reason]
     legend = (
         "steps: rounds judged.  slack: smallest over them, relative to what changes in a round.\n"
-        "tightness: largest measured / bound.  beyond: runs at larger stepsizes, and how many break the inequality."
+        "tightness: largest measured / bound.  beyond: runs at stepsizes of which the theorem does not speak (larger\n"
+        "ones; all others where it speaks of one only), and how many break the inequality.\n"
+        "`efsim list theorems` has their references."
     )
     return "\n".join([render(header, rows), "", legend, *reasons])
 
@@ -178,7 +178,10 @@ def plot(folder: Path) -> None:
 @config_argument
 @set_option
 def constants(config: Path, overrides: tuple[str, ...]) -> None:
-    """Print n, d, the smoothness constants, mu, alpha and the stepsize of every rule, for every case of CONFIG."""
+    """Print n, d, the smoothness constants, mu, alpha and the stepsize of every rule, for every case of CONFIG.
+
+    c and r are printed for sparse problems: a coordinate belongs to c workers at most, a worker uses r at most.
+    """
     from experiments.plan import make_cases
 
     for case in make_cases(_load(config, overrides)):
@@ -186,32 +189,41 @@ def constants(config: Path, overrides: tuple[str, ...]) -> None:
 
 
 def _case_constants(case: Case) -> str:
-    from experiments.tables import number, render
+    from experiments.descriptions import stepsize_bound
+    from experiments.tables import number, render_noted, wrapped
 
-    c = case.constants
+    c, n, d = case.constants, case.problem.num_workers, case.problem.dim
     values = {
-        "n": case.problem.num_workers,
-        "d": case.problem.dim,
+        "n": n,
+        "d": d,
         "L": c.smoothness,
         "L_AM": c.arithmetic_mean,
         "L_QM": c.quadratic_mean,
         "L_var": c.smoothness_variance,
+        "L_+": c.mean_squared_smoothness,
         "mu": c.pl_constant,
         "alpha": c.alpha,
         "omega": c.omega,
     }
+    if c.sparsity is not None and (c.sparsity.spread < n or c.sparsity.support < d):
+        values |= {"c": c.sparsity.spread, "r": c.sparsity.support}
+    values |= case.resolved
     rules = [
         (
             theorem.name,
-            theorem.formula,
+            stepsize_bound(theorem),
             "-" if (obstacle := theorem.obstacle(c)) else number(float(theorem.max_stepsize(c)), 8),
             f"does not apply: {obstacle}" if obstacle else theorem.reference,
         )
         for theorem in case.method.theorems
     ]
-    head = f"{_one_line(case.problem_spec.flat())}\n{_one_line(case.method_spec.flat())}"
-    line = "  ".join(f"{name} = {number(value, 6)}" for name, value in values.items())
-    return f"{head}\n{line}\n{render(('rule', 'formula', 'stepsize', 'reference'), rules)}"
+    lines = [
+        wrapped(_one_line(case.problem_spec.flat()), "", "    "),
+        wrapped(_one_line(case.method_spec.flat()), "", "    "),
+        wrapped("  ".join(f"{name} = {number(value, 6)}" for name, value in values.items()), "", "    "),
+        render_noted(("rule", "formula", "stepsize"), rules),
+    ]
+    return "\n".join(lines)
 
 
 def _one_line(table: dict[str, Any]) -> str:
@@ -223,76 +235,46 @@ def list_() -> None:
     """List what configs may name."""
 
 
-@list_.command()
-def methods() -> None:
-    """Methods and their theorems."""
-    from experiments.tables import render
-    from problems.registry import registered
-    from simulator import Method
-
-    rows = [
-        (kind, _first_line(cls), ", ".join(theorem.name for theorem in cls.theorems))
-        for kind, cls in registered(Method).items()
-    ]
-    click.echo(render(("method", "update", "theorems"), rows))
+LISTS = {
+    "methods": "Methods: what they do, where they come from, their theorems.",
+    "theorems": "Theorems: stepsize, assumptions, reference.",
+    "compressors": "Compressors and their fields.",
+    "oracles": "Gradient oracles and their fields.",
+    "participations": "Ways in which workers take part, and their fields.",
+    "regularizers": "Regularisers of proximal methods, and their fields.",
+    "problems": "Problems and the fields that describe them.",
+    "datasets": "Data sets and where they are found.",
+}
 
 
-@list_.command()
-def compressors() -> None:
-    """Compressors."""
-    from experiments.tables import render
-    from problems.registry import registered
-    from simulator import Compressor
+def _lists() -> dict[str, Callable[[], str]]:
+    import simulator
+    from experiments import listings
+    from simulator import ProximalRegularizer
 
-    rows = [(kind, _parameters(cls), _first_line(cls)) for kind, cls in registered(Compressor).items()]
-    click.echo(render(("compressor", "fields", "what it does"), rows))
-
-
-@list_.command()
-def problems() -> None:
-    """Problems and the fields that describe them."""
-    from problems import Problem
-    from problems.registry import recipes
-
-    for kind, constructor in recipes(Problem).items():
-        owner = constructor.__self__  # pyright: ignore[reportFunctionMemberAccess]  (recipes are class methods)
-        click.echo(f"{kind}: {_first_line(owner)}\n  fields: {_parameters(constructor)}\n")
+    return {
+        "methods": listings.list_methods,
+        "theorems": listings.list_theorems,
+        "compressors": lambda: listings.list_components(simulator.Compressor),
+        "oracles": lambda: listings.list_components(simulator.GradientOracle),
+        "participations": lambda: listings.list_components(simulator.Participation),
+        "regularizers": lambda: listings.list_components(ProximalRegularizer),
+        "problems": listings.list_problems,
+        "datasets": listings.list_datasets,
+    }
 
 
-@list_.command()
-def theorems() -> None:
-    """Theorems: assumptions, largest stepsize, reference."""
-    from experiments.tables import render
-    from problems.registry import registered
-    from simulator import Method
+def _add_list(name: str, text: str) -> None:
+    @list_.command(name=name, help=text)
+    def show() -> None:
+        from problems.registry import load_entry_points
 
-    rows = [
-        (kind, theorem.name, theorem.formula, ", ".join(theorem.assumptions) or "-", theorem.reference)
-        for kind, cls in registered(Method).items()
-        for theorem in cls.theorems
-    ]
-    click.echo(render(("method", "theorem", "largest stepsize", "assumptions", "reference"), rows))
+        load_entry_points()
+        click.echo(_lists()[name]())
 
 
-@list_.command()
-def datasets() -> None:
-    """Data sets and where they are found."""
-    from experiments.tables import render
-    from problems.datasets import dataset_infos
-
-    rows = [(info.name, str(info.samples), str(info.features), info.found) for info in dataset_infos()]
-    click.echo(render(("data set", "samples", "features", "found"), rows))
-
-
-def _first_line(documented: Any) -> str:
-    return (inspect.getdoc(documented) or "").partition("\n")[0]
-
-
-def _parameters(constructor: Any) -> str:
-    return ", ".join(
-        name if parameter.default is inspect.Parameter.empty else f"{name} = {parameter.default!r}"
-        for name, parameter in inspect.signature(constructor).parameters.items()
-    )
+for _name, _text in LISTS.items():
+    _add_list(_name, _text)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ __all__ = ["explain"]
 def explain(raw: Any, detail: Any, tables: Mapping[str, type[BaseModel]], whole: type[BaseModel]) -> str:
     """One of pydantic's errors in words: where, what is wrong or was given, what is accepted.
 
-    `raw` is the config as given, `tables` the models of its tables by their union tags, `whole` that of the config.
+    `raw` is the config as given, `tables` the models of its tables by their union tags ("Compressor.top-k"), `whole`
+    that of the config.
     """
     location, kind, given, context = detail["loc"], detail["type"], detail.get("input"), detail.get("ctx", {})
     path = _dotted(raw, location, keep_last=kind in ("missing", "extra_forbidden"))
@@ -23,19 +24,17 @@ def explain(raw: Any, detail: Any, tables: Mapping[str, type[BaseModel]], whole:
             return f"{path}: is required"
         case "extra_forbidden":
             return f"{path}: unknown field" + _accepted(str(location[-1]), _accepted_fields(location, tables, whole))
-        case "union_tag_not_found":
+        case "union_tag_not_found" if isinstance(given, dict):
             return f"{path}: needs a kind"
         case "union_tag_invalid":
-            return f"{path}.kind: unknown kind {context['tag']!r}" + _accepted(
-                context["tag"], re.findall(r"'([^']*)'", context["expected_tags"])
-            )
+            kinds = [tag.partition(".")[2] for tag in re.findall(r"'([^']*)'", context["expected_tags"])]
+            return f"{path}.kind: {_unknown_kind(context['tag'], tables)}" + _accepted(str(given["kind"]), kinds)
         case "literal_error":
-            return f"{path}: {given!r} is not accepted" + _accepted(
-                str(given), re.findall(r"'([^']*)'", context["expected"])
-            )
+            values = [word.strip("'") for word in re.findall(r"'[^']*'|[^\s,']+", context["expected"]) if word != "or"]
+            return f"{path}: {given!r} is not accepted" + _accepted(str(given), values)
         case "too_short":
             return f"{path}: needs at least one entry"
-        case "model_attributes_type" | "model_type" | "dict_type":
+        case "union_tag_not_found" | "model_attributes_type" | "model_type" | "dict_type":
             return f"{path}: needs a table, such as {{ kind = ... }}, not {given!r}"
         case "string_pattern_mismatch":
             return f"{path}: {given!r} is not accepted; letters, digits, '.', '_' and '-' are, a letter or digit first"
@@ -54,6 +53,11 @@ def _dotted(raw: Any, location: Sequence[int | str], keep_last: bool) -> str:
         elif keep_last and position == len(location) - 1:
             path = f"{path}.{part}"
     return path.lstrip(".")
+
+
+def _unknown_kind(tag: str, tables: Mapping[str, type[BaseModel]]) -> str:
+    kind = tag.partition(".")[2]
+    return f"{kind!r} has components, which is too deep here" if tag in tables else f"unknown kind {kind!r}"
 
 
 def _accepted(given: str, accepted: list[str]) -> str:

@@ -4,13 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from experiments.config import Config
 from experiments.plan import Batch, Plan, make_plan, starting_point
 from experiments.progress import progress_bar
 from experiments.provenance import provenance
-from experiments.records import run_rows, theorem_names, trace_table
+from experiments.records import applicable_theorems, run_rows, runs_table, trace_table
 from experiments.store import Results, Store, load_results
 from simulator import Trace, simulate
 
@@ -35,7 +33,7 @@ def run_sweep(config: Config, folder: Path) -> Results:
 def _compute(plan: Plan, store: Store) -> None:
     started = time.time()
     rows: list[dict[str, Any]] = []
-    theorems = theorem_names(plan)
+    theorems = applicable_theorems(plan)
     with progress_bar(total=plan.config.rounds * plan.config.num_runs, unit="round", unit_scale=True) as bar:
         for number, batch in enumerate(plan.batches, 1):
             bar.set_description(f"batch {number}/{len(plan.batches)}")
@@ -43,7 +41,7 @@ def _compute(plan: Plan, store: Store) -> None:
             trace = _simulate(plan, batch, lambda rounds, lanes=lanes: bar.update(rounds * lanes))
             store.write_traces(batch.name, trace_table(batch, trace, theorems))
             rows += run_rows(batch, trace)
-    store.finish(pd.DataFrame(rows), provenance(plan, started))
+    store.finish(runs_table(rows), provenance(plan, started))
 
 
 def _simulate(plan: Plan, batch: Batch, progress: Any) -> Trace:
@@ -58,5 +56,6 @@ def _simulate(plan: Plan, batch: Batch, progress: Any) -> Trace:
         seed=batch.seeds,
         target=config.target,
         precision=config.precision,
+        payload=config.payload,
         progress=progress,
     )

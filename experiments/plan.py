@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
+from jax import Array
 
-from experiments.config import Config, Spec, StepsizeSpec
+from experiments.config import Config, StepsizeSpec
 from experiments.progress import progress_bar
+from experiments.spec import Spec
 from problems import InvalidInput, Problem
-from problems.registry import recipes, registered
 from simulator import Constants, Method, constants_of
 
 __all__ = ["Batch", "Case", "Plan", "Run", "make_cases", "make_plan", "starting_point"]
@@ -34,6 +36,17 @@ class Case:
     method_spec: Spec
     method: Method
     constants: Constants
+
+    @property
+    def resolved(self) -> dict[str, float]:
+        """The numbers that theory has chosen for parameters which were left out."""
+        omitted = [name for name, value in self.method_spec.parameters.items() if value is None]
+        values = {name: getattr(self.constants.method, name) for name in omitted}
+        return {name: float(value) for name, value in values.items() if np.ndim(value) == 0 and _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real | np.ndarray | Array)
 
 
 @dataclass(frozen=True)
@@ -134,11 +147,11 @@ class Errors:
 def _cases(config: Config, errors: Errors) -> Iterator[tuple[Case, list[StepsizeSpec]]]:
     for problem_spec in progress_bar(config.problems, desc="problems and their constants", leave=False):
         with errors.collected(f"problem ({problem_spec.kind})"):
-            problem = problem_spec.build(recipes(Problem))
+            problem = problem_spec.build()
             for table, method_spec, specs in config.methods:
                 with errors.collected(f"method[{table}] ({method_spec.kind})"):
-                    method = method_spec.build(registered(Method))
-                    constants = constants_of(problem, method.compressor)
+                    method = method_spec.build()
+                    constants = constants_of(problem, method)
                     yield Case(problem_spec, problem, table, method_spec, method, constants), specs
 
 
@@ -186,6 +199,7 @@ def _run_id(config: Config, case: Case, spec: StepsizeSpec, seed: int) -> str:
         "record_every": config.record_every,
         "target": config.target,
         "precision": config.precision,
+        "payload": config.payload,
         "start": config.start.model_dump(),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

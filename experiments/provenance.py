@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,19 @@ def provenance(plan: Plan, started: float) -> dict[str, Any]:
         "platform": platform.platform(),
         "devices": [str(device) for device in jax.devices()],
         "precision": plan.config.precision,
+        "payload": plan.config.payload,
+        "plugins": {path: _sha256(Path(path)) for path in plan.config.plugins},
         "seeds": plan.config.seeds,
         "runs": plan.config.num_runs,
         "batches": len(plan.batches),
     }
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:  # it has gone since it was imported; the results are worth keeping
+        return None
 
 
 def _version(package: str) -> str | None:

@@ -14,19 +14,26 @@ __all__ = ["apply_overrides", "read_raw", "write_toml"]
 
 
 def read_raw(path: Path) -> dict[str, Any]:
-    """The TOML table in the file.
+    """The TOML table in the file; its plugins are relative to the file's folder, so their paths become absolute.
 
     Raises:
         InvalidInput: the file cannot be read or is not TOML (the message has the line).
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _with_absolute_plugins(tomllib.loads(path.read_text(encoding="utf-8")), path.absolute().parent)
     except OSError as error:
         raise InvalidInput(f"cannot read the config {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not a text file in UTF-8: {error.reason}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+
+
+def _with_absolute_plugins(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    given = raw.get("plugins")
+    if not isinstance(given, list):
+        return raw
+    return raw | {"plugins": [str(folder / path) if isinstance(path, str) else path for path in given]}
 
 
 def write_toml(raw: dict[str, Any]) -> str:

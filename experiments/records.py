@@ -9,39 +9,51 @@ from experiments.columns import VERDICT_FIGURES, column
 from experiments.plan import Batch, Case, Plan, Run
 from simulator import Trace
 
-__all__ = ["run_rows", "theorem_names", "trace_table"]
+__all__ = ["applicable_theorems", "run_rows", "runs_table", "trace_table"]
 
 Index = tuple[int, int]  # of a run in its batch: stepsize, seed
 
+# The arrays [S, K, R] of a trace that are columns of the results.
+RECORDED = (
+    "bits_per_worker",
+    "downlink_bits_per_worker",
+    "loss",
+    "loss_gap",
+    "grad_norm_sq",
+    "mean_grad_norm_sq",
+    "min_grad_norm_sq",
+)
 
-def theorem_names(plan: Plan) -> list[str]:
-    """The theorems of all methods of the sweep, so that every batch's file has the same columns."""
-    return sorted({theorem.name for batch in plan.batches for theorem in batch.case.method.theorems})
+
+def applicable_theorems(plan: Plan) -> list[str]:
+    """The theorems whose assumptions hold in some case of the sweep: every batch's file has columns for just these."""
+    cases = {id(batch.case): batch.case for batch in plan.batches}
+    return sorted(
+        {
+            theorem.name
+            for case in cases.values()
+            for theorem in case.method.theorems
+            if theorem.obstacle(case.constants) is None
+        }
+    )
 
 
 def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame:
     """The records of a batch, a row a run and round; theorems that do not apply have NaN."""
-    table = pd.concat(
-        [_run_records(run, trace, index, theorems) for index, run in _indexed_runs(batch)], ignore_index=True
-    )
-    whole = dict.fromkeys(["seed", "round", "bits_per_worker"], "int64")
-    floats = dict.fromkeys(table.columns.difference(["run", *whole]), "float64")
-    return table.astype(whole | floats)
-
-
-def _run_records(run: Run, trace: Trace, index: Index, theorems: list[str]) -> pd.DataFrame:
+    runs = [run for _, run in _indexed_runs(batch)]
+    records = len(trace.round)
     columns: dict[str, Any] = {
-        "run": run.id,
-        "seed": run.seed,
-        "round": trace.round,
-        "bits_per_worker": trace.bits_per_worker,
+        "run": np.repeat([run.id for run in runs], records),
+        "seed": np.repeat(np.array([run.seed for run in runs], np.int64), records),
+        "round": np.tile(trace.round.astype(np.int64), len(runs)),
     }
-    for name in ("loss", "loss_gap", "grad_norm_sq", "mean_grad_norm_sq"):
-        columns[name] = getattr(trace, name)[index]
+    for name in RECORDED:
+        columns[name] = getattr(trace, name).astype(float).ravel()
     for theorem in theorems:
         verdict = trace.verdicts.get(theorem)
-        columns[column(theorem, "lyapunov")] = np.nan if verdict is None else verdict.lyapunov[index]
-        columns[column(theorem, "bound")] = np.nan if verdict is None else verdict.bound[index]
+        for what in ("lyapunov", "bound"):
+            values = np.full(len(runs) * records, np.nan) if verdict is None else getattr(verdict, what).astype(float)
+            columns[column(theorem, what)] = values.ravel()
     return pd.DataFrame(columns)
 
 
@@ -63,6 +75,20 @@ def run_rows(batch: Batch, trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
+def runs_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows as a table. A parameter that is a number here and a word there is a column of words."""
+    table = pd.DataFrame(rows)
+    for name in filter(lambda name: pd.api.types.is_object_dtype(table[name]), table.columns):
+        kinds = {type(value) for value in table[name] if not _is_missing(value)}
+        if len(kinds) > 1:
+            table[name] = [None if _is_missing(value) else str(value) for value in table[name]]
+    return table
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
 def _indexed_runs(batch: Batch) -> list[tuple[Index, Run]]:
     return [((s, k), run) for s, lane in enumerate(batch.runs) for k, run in enumerate(lane)]
 
@@ -72,19 +98,20 @@ def _case_columns(case: Case) -> dict[str, Any]:
     return {
         **{f"problem.{name}": value for name, value in case.problem_spec.flat().items()},
         **{f"method.{name}": value for name, value in case.method_spec.flat().items()},
+        **{f"resolved.{name}": value for name, value in case.resolved.items()},
         "num_workers": case.problem.num_workers,
         "dim": case.problem.dim,
         "L": constants.smoothness,
         "L_AM": float(constants.arithmetic_mean),
         "L_QM": float(constants.quadratic_mean),
         "L_var": float(constants.smoothness_variance),
+        "L_plus": _number(constants.mean_squared_smoothness),
         "mu": _number(constants.pl_constant),
         "alpha": _number(constants.alpha),
         "omega": _number(constants.omega),
         "lower_bound": constants.lower_bound,
         "minimum_known": constants.minimizer is not None,
-        "downlink_bits_per_round": case.method.bits(case.problem.dim).downlink,
-        "deterministic": case.method.compressor.deterministic,
+        "deterministic": case.method.deterministic,
     }
 
 

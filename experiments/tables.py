@@ -1,11 +1,14 @@
 """Plain text tables for the terminal."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
-__all__ = ["number", "render"]
+__all__ = ["WIDTH", "number", "render", "render_noted", "wrapped"]
+
+WIDTH = 110
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -29,6 +32,18 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def render_noted(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose rows have one cell more than the header: a note, on lines of its own below the row."""
+    head, line, *body = render(header, [row[:-1] for row in rows]).splitlines()
+    notes = [wrapped(row[-1], "    ", "    ") for row in rows]
+    return "\n".join([head, line, *(f"{row}\n{note}" for row, note in zip(body, notes, strict=True))])
+
+
+def wrapped(text: str, first: str, indent: str) -> str:
+    """The text in lines of at most WIDTH characters where words allow it; `first` begins the first, `indent` others."""
+    return fill(text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _is_numeric(cell: str) -> bool:

@@ -1,7 +1,7 @@
 """The verdict table: for every theorem of a sweep, whether it held on the runs that it speaks of.
 
-With a deterministic compressor a theorem holds on a run if no judged round violates its one-step inequality and no
-recorded round its rate. With a random one the inequality holds in expectation: the sum of a run's slacks is then a
+A theorem holds on a run of a deterministic method if no judged round violates its one-step inequality and no
+recorded round its rate. Of a random method the inequality holds in expectation: the sum of a run's slacks is then a
 sample of a variable with mean >= 0, and a one-sided t-test over the seeds decides.
 """
 
@@ -46,8 +46,8 @@ class TheoremVerdict:
             inequality holds in expectation only.
         tightness: the largest measured / bound at recorded rounds; 1 means that the bound is attained.
         steps: number of rounds judged.
-        beyond, beyond_broken: runs whose stepsize is above the theorem's, and how many of them broke its inequality:
-            evidence that the check can fail.
+        beyond, beyond_broken: runs of the stepsizes for which the theorem does not speak (larger ones, or all others
+            where it speaks of one only), and how many of them broke its inequality: evidence that the check can fail.
     """
 
     method: str

@@ -13,19 +13,23 @@ from problems.errors import InvalidInput  # noqa: E402
 from problems.least_squares import LeastSquares  # noqa: E402
 from problems.logistic_regression import LogisticRegression  # noqa: E402
 from problems.partition import partition  # noqa: E402
-from problems.problem import Problem  # noqa: E402
+from problems.problem import FiniteSum, Problem, Sparsity  # noqa: E402
 from problems.pytrees import frozen_pytree, static  # noqa: E402
 from problems.quadratic import Quadratic  # noqa: E402
 from problems.registry import import_modules  # noqa: E402
 from problems.scaling import scale_features  # noqa: E402
+from problems.two_layer_network import TwoLayerNetwork  # noqa: E402
 
 __all__ = [
     "Dataset",
+    "FiniteSum",
     "InvalidInput",
     "LeastSquares",
     "LogisticRegression",
     "Problem",
     "Quadratic",
+    "Sparsity",
+    "TwoLayerNetwork",
     "dataset_names",
     "frozen_pytree",
     "load_dataset",

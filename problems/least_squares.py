@@ -8,9 +8,12 @@ from jax import Array
 
 from problems.datasets import Labels
 from problems.linear_prediction import LinearPrediction, RegularizerKind
+from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
+from problems.regularizers import make_regularizer
+from problems.sample_recipes import regression_samples
 from problems.shards import Shards, Stack
-from problems.spectra import smallest_nonzero
+from problems.spectra import rounding_level, smallest_nonzero
 
 __all__ = ["LeastSquares"]
 
@@ -24,7 +27,7 @@ class LeastSquares(LinearPrediction):
     bound of the curvature where it is positive (exact for l2).
     """
 
-    recipes: ClassVar = {"least-squares": "from_dataset"}
+    recipes: ClassVar = {"least-squares": "from_dataset", "nonconvex-regression": "nonconvex_regression"}
     curvature = 1.0
     label_kind: ClassVar[Labels] = "any"
 
@@ -38,6 +41,43 @@ class LeastSquares(LinearPrediction):
             InvalidInput: shapes that do not fit, entries that are not finite, or an unknown regulariser.
         """
         return cls._from_shards(Shards.from_arrays(features, targets), regularizer, strength)
+
+    @classmethod
+    def nonconvex_regression(
+        cls,
+        workers: int = 2000,
+        dim: int = 10,
+        samples: int = 10,
+        mean_smoothness: float = 50.0,
+        smoothness_variance: float = 5e3,
+        strength: float = 0.1,
+        profile: Profile = "one-large",
+        seed: int = 0,
+    ) -> "LeastSquares":
+        """Synthetic regression with the nonconvex regulariser, after Error Feedback Reloaded (arXiv 2402.10774).
+
+        f_i(x) = |A_i x - t_i|^2 / (2 m) + strength sum_j x_j^2 / (1 + x_j^2), with normal A_i and t_i. Each A_i is
+        scaled, so that L_i = lambda_max(A_i'A_i) / m + 2 strength have the mean L_AM and the variance L_var as given,
+        to rounding error. The paper has n = 2000, d = 10, m = 10 and L_var from about 5e3 to 4e6; how it draws and
+        scales its data is not repeated here, nor is its factor before the squares. An f_i with few samples, or with
+        strength large beside L_i, is not convex; the mean f may still be strongly convex, see `strong_convexity`.
+
+        Args:
+            workers: n.
+            dim: d.
+            samples: m of every worker.
+            mean_smoothness: L_AM > 0.
+            smoothness_variance: L_var = L_QM^2 - L_AM^2, from 0 to L_AM^2 (n - 1) (less for "geometric").
+            strength: of the regulariser, > 0; 2 strength is at most the smallest L_i.
+            profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
+            seed: of the random draw.
+
+        Raises:
+            InvalidInput: a number out of its range, or constants that no such problem has.
+        """
+        offset = make_regularizer("nonconvex", strength).highest_curvature
+        made = regression_samples(workers, dim, samples, mean_smoothness, smoothness_variance, offset, profile, seed)
+        return cls.from_arrays(*made, "nonconvex", strength)
 
     @staticmethod
     def phi(predictions: Array, targets: Array) -> Array:
@@ -72,6 +112,14 @@ class LeastSquares(LinearPrediction):
         lowest, positive = self._singular_values[-1], self._smallest_singular_value
         # a singular value at the level of rounding error is none
         curvature = (float(lowest) ** 2 if lowest == positive else 0.0) + self.regularizer.lowest_curvature
+        return curvature if curvature > 0 else None
+
+    @property
+    def worker_strong_convexity(self) -> float | None:
+        rows = self.shards.weighted_rows()
+        lowest = np.linalg.eigvalsh(np.swapaxes(rows, 1, 2) @ rows)[:, 0]
+        lowest = np.where(lowest > rounding_level(self.dim, float(np.max(self.worker_smoothness))), lowest, 0.0)
+        curvature = float(lowest.min()) + self.regularizer.lowest_curvature
         return curvature if curvature > 0 else None
 
     @property

@@ -11,11 +11,12 @@ from jax import Array
 from problems.datasets import Labels, load_dataset
 from problems.newton import minimize_to_rounding
 from problems.partition import Remainder, Split, partition
-from problems.problem import Problem
+from problems.problem import FiniteSum, Sparsity
 from problems.pytrees import frozen_pytree
 from problems.regularizers import Regularizer, make_regularizer
 from problems.scaling import Scaling, scale_features
-from problems.shards import Shards, Stack
+from problems.shards import Shards, Stack, deal
+from problems.sparsity import sparsity_of
 from problems.spectra import largest_gram_eigenvalues
 
 __all__ = ["LinearPrediction", "RegularizerKind"]
@@ -24,7 +25,7 @@ RegularizerKind = Literal["none", "l2", "nonconvex"]
 
 
 @frozen_pytree
-class LinearPrediction(Problem):
+class LinearPrediction(FiniteSum):
     """f_i(x) = (1/m_i) sum_j phi(a_ij'x, t_ij) + r(x), where worker i holds the m_i samples (a_ij, t_ij).
 
     f is the mean of the f_i, so that samples of a worker with few of them weigh more. A subclass brings phi, convex in
@@ -79,8 +80,7 @@ class LinearPrediction(Problem):
         if intercept:
             features = np.column_stack([features, np.ones(len(features))])
         owners = partition(data.labels, workers, split, remainder, split_seed, concentration)
-        samples, targets = ([array[rows] for rows in owners] for array in (features, data.labels))
-        return cls.from_arrays(samples, targets, regularizer, strength)
+        return cls.from_arrays(*deal(features, data.labels, owners), regularizer, strength)
 
     @classmethod
     def _from_shards(cls, shards: Shards, regularizer: RegularizerKind, strength: float) -> Self:
@@ -148,3 +148,50 @@ class LinearPrediction(Problem):
     @property
     def workers_convex(self) -> bool:
         return self.regularizer.lowest_curvature >= 0
+
+    @property
+    def mean_squared_smoothness(self) -> float:
+        """A bound of L_+: sqrt(max_j (1/n) sum_{i uses coordinate j} L_i^2) <= min{L_QM, sqrt(c/n) L_max}.
+
+        For sum_i |grad f_i(x) - grad f_i(y)|^2 <= sum_i L_i^2 sum_{j in J_i} (x_j - y_j)^2; sum over i first.
+        """
+        squares = np.asarray(self.worker_smoothness, float) ** 2
+        return float(np.sqrt(np.max(squares @ self._used) / self.num_workers))
+
+    @property
+    def sparsity(self) -> Sparsity:
+        return sparsity_of(self._used, np.asarray(self.worker_smoothness))
+
+    @cached_property
+    def _used(self) -> np.ndarray:
+        """Whether f_i depends on coordinate j. [n, d]."""
+        return np.any(np.asarray(self.shards.features) != 0, axis=1) | (self.regularizer.highest_curvature > 0)
+
+    @property
+    def sample_counts(self) -> Array:
+        return jnp.sum(self.shards.weights > 0, axis=1)
+
+    @property
+    def most_samples(self) -> int:
+        return self.shards.features.shape[1]
+
+    def weighted_gradients(self, x: Array, weights: Array) -> Array:
+        slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
+        return self.shards._replace(weights=weights).pull_back(slopes) + self.regularizer.gradient(x)[None, :]
+
+    def sample_variances(self, x: Array) -> Array:
+        slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
+        lengths = jnp.sum(self.shards.features**2, axis=2)
+        squares = self.shards.average(slopes**2 * lengths)
+        return jnp.maximum(squares - jnp.sum(self.shards.pull_back(slopes) ** 2, axis=1), 0.0)
+
+    @property
+    def sample_smoothness(self) -> np.ndarray:
+        rows = np.sum(np.asarray(self.shards.features, float) ** 2, axis=2)
+        return self.curvature * rows.max(axis=1) + self.regularizer.highest_curvature
+
+    @property
+    def sample_difference_smoothness(self) -> np.ndarray:
+        # |D_ij| <= curvature |a_ij| |a_ij'(x - y)|, and a variance is at most the second moment
+        lengths = np.linalg.norm(np.asarray(self.shards.features, float), axis=2, keepdims=True)
+        return self.curvature * np.sqrt(largest_gram_eigenvalues(lengths * self.shards.weighted_rows()))

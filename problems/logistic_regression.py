@@ -11,7 +11,9 @@ from jax import Array
 from problems.datasets import Labels
 from problems.errors import InvalidInput
 from problems.linear_prediction import LinearPrediction, RegularizerKind
+from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
+from problems.sample_recipes import rare_features
 from problems.shards import Shards, Stack
 
 __all__ = ["LogisticRegression"]
@@ -28,7 +30,7 @@ class LogisticRegression(LinearPrediction):
     bounded below by 0 where the minimum is not known. The features are stored with the labels folded in (y_ij a_ij).
     """
 
-    recipes: ClassVar = {"logistic-regression": "from_dataset"}
+    recipes: ClassVar = {"logistic-regression": "from_dataset", "rare-features-logistic": "rare_features"}
     curvature = 0.25
     label_kind: ClassVar[Labels] = "binary"
 
@@ -48,6 +50,42 @@ class LogisticRegression(LinearPrediction):
             raise InvalidInput(f"labels must be -1 or +1, not {odd[0]:g}")
         folded = shards._replace(features=shards.features * shards.targets[:, :, None])
         return cls._from_shards(folded, regularizer, strength)
+
+    @classmethod
+    def rare_features(
+        cls,
+        workers: int,
+        dim: int,
+        features_per_worker: int,
+        samples: int = 10,
+        mean_smoothness: float = 1.0,
+        smoothness_ratio: float = 1.0,
+        profile: Profile = "one-large",
+        seed: int = 0,
+    ) -> "LogisticRegression":
+        """Sparse logistic regression without a regulariser, for the theory of rare features (arXiv 2305.15264).
+
+        Worker i uses exactly r = features_per_worker of the d coordinates, and every coordinate belongs to floor or
+        ceil of n r / d workers, so that c = ceil(n r / d). The nonzero features are normal and the labels drawn from
+        a logistic model; then the rows of every worker are scaled, so that L_AM = mean_smoothness and
+        L_QM / L_AM = smoothness_ratio hold to rounding error. L follows; it is at most c L_max / n.
+
+        Args:
+            workers: n.
+            dim: d; where n r < d, some coordinates belong to no worker and f does not depend on them.
+            features_per_worker: r <= d.
+            samples: m of every worker.
+            mean_smoothness: L_AM > 0.
+            smoothness_ratio: L_QM / L_AM >= 1, below sqrt(n) (slightly less for "geometric").
+            profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
+            seed: of the random draw.
+
+        Raises:
+            InvalidInput: a number out of its range.
+        """
+        curvature = mean_smoothness / cls.curvature
+        made = rare_features(workers, dim, features_per_worker, samples, curvature, smoothness_ratio, profile, seed)
+        return cls.from_arrays(*made)
 
     @staticmethod
     def phi(predictions: Array, targets: Array) -> Array:
@@ -88,6 +126,10 @@ class LogisticRegression(LinearPrediction):
 
     @property
     def pl_constant(self) -> float | None:
+        return self.strong_convexity
+
+    @property
+    def worker_strong_convexity(self) -> float | None:
         return self.strong_convexity
 
 

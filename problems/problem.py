@@ -2,14 +2,25 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["Problem"]
+__all__ = ["FiniteSum", "Problem", "Sparsity"]
+
+
+class Sparsity(NamedTuple):
+    """Which coordinates the f_i depend on. Worker i uses the coordinates J_i; coordinate j belongs to the workers I_j.
+
+    A constant of a dense problem is that of J_i = everything: c = n, r = d, M = sum_i L_i.
+    """
+
+    spread: float  # c = max_j |I_j|, to how many workers a coordinate belongs
+    support: float  # r = max_i |J_i|, how many coordinates a worker uses
+    load: float  # M = max_j sum_{i in I_j} L_i
 
 
 class Problem(ABC):
@@ -21,10 +32,12 @@ class Problem(ABC):
     Attributes:
         smoothness: L, the smallest Lipschitz constant of grad f, or a proven upper bound (the subclass says which). [].
         worker_smoothness: L_i of every grad f_i, likewise. [n].
+        certified: whether these constants are proven; where they are only estimated, no theorem applies.
         recipes: the class methods from which configs build this problem, by the `kind` that configs use.
     """
 
     recipes: ClassVar[Mapping[str, str]] = {}
+    certified: ClassVar[bool] = True
     smoothness: Array  # []
     worker_smoothness: Array  # [n]
 
@@ -70,6 +83,21 @@ class Problem(ABC):
     def workers_convex(self) -> bool:
         """Whether every f_i is known to be convex."""
 
+    @property
+    @abstractmethod
+    def worker_strong_convexity(self) -> float | None:
+        """min_i mu_i > 0 with which every f_i is strongly convex, or None where none is known."""
+
+    @property
+    @abstractmethod
+    def mean_squared_smoothness(self) -> float:
+        """L_+ with (1/n) sum_i |grad f_i(x) - grad f_i(y)|^2 <= L_+^2 |x - y|^2; at most L_QM."""
+
+    @property
+    @abstractmethod
+    def sparsity(self) -> Sparsity:
+        """How the coordinates are spread over the workers (arXiv 2305.15264), exactly."""
+
     def loss(self, x: Array) -> Array:
         """f(x), the mean of the workers' losses. x [d] -> []."""
         return jnp.mean(self.worker_losses(x))
@@ -91,3 +119,38 @@ class Problem(ABC):
     def minimum(self) -> float | None:
         """f*, the minimum of f where the minimiser is known, else None."""
         return None if self.minimizer is None else float(self.loss(jnp.asarray(self.minimizer)))
+
+
+class FiniteSum(Problem):
+    """A problem whose f_i are means over the worker's samples, so that gradients may be taken on some of them.
+
+    f_i(x) = (1/m_i) sum_j f_ij(x), with f_ij >= 0.
+    """
+
+    @property
+    @abstractmethod
+    def sample_counts(self) -> Array:
+        """m_i, how many samples every worker has. [n]."""
+
+    @property
+    @abstractmethod
+    def most_samples(self) -> int:
+        """m = max_i m_i."""
+
+    @abstractmethod
+    def weighted_gradients(self, x: Array, weights: Array) -> Array:
+        """sum_j w_ij grad f_ij(x) of every worker, for weights that sum to 1. x [d], weights [n, m] -> [n, d]."""
+
+    @abstractmethod
+    def sample_variances(self, x: Array) -> Array:
+        """(1/m_i) sum_j |grad f_ij(x) - grad f_i(x)|^2 of every worker. x [d] -> [n]."""
+
+    @property
+    @abstractmethod
+    def sample_smoothness(self) -> np.ndarray:
+        """max_j L_ij, where f_ij is L_ij-smooth. [n]."""
+
+    @property
+    @abstractmethod
+    def sample_difference_smoothness(self) -> np.ndarray:
+        """l_i with (1/m_i) sum_j |D_ij - mean_j D_ij|^2 <= l_i^2 |x - y|^2, D_ij = grad f_ij(x) - grad f_ij(y). [n]."""

@@ -1,24 +1,33 @@
 """Quadratics with heterogeneous smoothness."""
 
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
-from problems.arrays import as_floats, check_size
-from problems.errors import InvalidInput, unknown_name
-from problems.problem import Problem
+from problems.arrays import as_floats
+from problems.errors import InvalidInput
+from problems.problem import Problem, Sparsity
+from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
-from problems.spectra import rounding_level, smallest_nonzero
+from problems.quadratic_recipes import (
+    Minimizers,
+    Structure,
+    check_quadratic,
+    nonconvex_arrays,
+    quadratic_constants,
+    random_arrays,
+    tridiagonal_arrays,
+    worst_case_arrays,
+)
+from problems.sparsity import sparsity_of
+from problems.spectra import eigenvalues, rounding_level, smallest_nonzero
 
-__all__ = ["Quadratic", "worker_smoothness_profile"]
-
-Profile = Literal["one-large", "geometric"]
-Structure = Literal["dense", "diagonal"]
+__all__ = ["Quadratic"]
 
 
 @frozen_pytree
@@ -27,10 +36,15 @@ class Quadratic(Problem):
 
     Single f_i may be indefinite. L_i is the largest absolute eigenvalue of A_i and L that of the mean; both are exact.
     Since f is bounded below, their mean is positive semidefinite and f is PL with its smallest nonzero eigenvalue,
-    also exactly.
+    also exactly. (One recipe, `worst_case` in one dimension, declares larger L and L_i than it has; it says so.)
     """
 
-    recipes: ClassVar = {"quadratic": "random"}
+    recipes: ClassVar = {
+        "quadratic": "random",
+        "nonconvex-quadratic": "nonconvex",
+        "tridiagonal-quadratic": "tridiagonal",
+        "worst-case-quadratic": "worst_case",
+    }
 
     matrices: Array  # [n, d, d], or [n, d] for diagonal matrices
     vectors: Array  # [n, d]
@@ -48,15 +62,15 @@ class Quadratic(Problem):
                 that is not bounded below.
         """
         a, b = as_floats("matrices", matrices), as_floats("vectors", vectors)
-        _check_arrays(a, b)
-        c = _constants(constants, len(b))
-        spectra, mean = _eigenvalues(a), a.mean(axis=0)
+        check_quadratic(a, b)
+        c = quadratic_constants(constants, len(b))
+        spectra, mean = eigenvalues(a), a.mean(axis=0)
         problem = cls(
             matrices=jnp.asarray(a),
             vectors=jnp.asarray(b),
             constants=jnp.asarray(c),
             mean_matrix=jnp.asarray(mean),
-            smoothness=jnp.asarray(np.max(np.abs(_eigenvalues(mean[None])))),
+            smoothness=jnp.asarray(np.max(np.abs(eigenvalues(mean[None])))),
             worker_smoothness=jnp.asarray(np.max(np.abs(spectra), axis=1)),
         )
         problem._check_bounded_below()
@@ -72,9 +86,10 @@ class Quadratic(Problem):
         pl_constant: float = 1e-2,
         profile: Profile = "one-large",
         structure: Structure = "dense",
+        minimizers: Minimizers = "different",
         seed: int = 0,
     ) -> "Quadratic":
-        """Random convex quadratics that have the prescribed constants exactly, each worker with its own minimiser.
+        """Random convex quadratics that have the prescribed constants exactly.
 
         L_AM = L = mean_smoothness, L_QM / L_AM = smoothness_ratio and mu = pl_constant hold to rounding error of L_AM
         for every seed. A_i is L_i times a matrix with eigenvalues in [0, 1] that shares its largest eigenvector with
@@ -89,36 +104,113 @@ class Quadratic(Problem):
             pl_constant: mu > 0.
             profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
             structure: "dense" (a random common eigenbasis) or "diagonal".
+            minimizers: of the f_i, "different" (each draws its own) or "common" (all share one: interpolation).
             seed: of the random draw.
 
         Raises:
             InvalidInput: constants that no such problem has.
         """
-        check_size("matrices", *((workers, dim) if structure == "diagonal" else (workers, dim, dim)))
-        if dim < 2:
-            raise InvalidInput(f"dim must be at least 2, not {dim}: L and mu need a direction each")
-        lowest = rounding_level(dim, mean_smoothness)
-        if not lowest < pl_constant < mean_smoothness < np.inf:
-            raise InvalidInput(
-                f"pl_constant must be between {lowest:.2g} (rounding error) and mean_smoothness = {mean_smoothness:g}, "
-                f"not {pl_constant:g}"
+        return cls.from_arrays(
+            *random_arrays(
+                workers,
+                dim,
+                mean_smoothness,
+                smoothness_ratio,
+                pl_constant,
+                profile,
+                structure,
+                minimizers,
+                seed,
             )
-        if structure not in ("dense", "diagonal"):
-            raise unknown_name("structure", structure, ("dense", "diagonal"))
-        if seed < 0:
-            raise InvalidInput(f"seed must be a whole number >= 0, not {seed}")
-        rng = np.random.default_rng(seed)
-        scales = mean_smoothness * worker_smoothness_profile(workers, smoothness_ratio, profile)
-        shape = np.geomspace(1.0, pl_constant / mean_smoothness, dim)
-        shapes = _perturbed_shapes(rng, shape, scales, structure)
-        minimizers = rng.standard_normal((workers, dim))
-        if structure == "diagonal":
-            matrices = scales[:, None] * shapes
-            return cls.from_arrays(matrices, matrices * minimizers)
-        basis = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
-        matrices = scales[:, None, None] * (basis @ shapes @ basis.T)
-        matrices = (matrices + np.swapaxes(matrices, 1, 2)) / 2
-        return cls.from_arrays(matrices, np.einsum("nij,nj->ni", matrices, minimizers))
+        )
+
+    @classmethod
+    def nonconvex(
+        cls,
+        workers: int,
+        dim: int,
+        smoothness: float = 1.0,
+        pl_constant: float = 1e-2,
+        heterogeneity: float = 1.0,
+        seed: int = 0,
+    ) -> "Quadratic":
+        """A strongly convex f whose f_i need not be convex: A_i = A + heterogeneity L N_i with sum_i N_i = 0.
+
+        The eigenvalues of A are spaced geometrically from mu to L. The N_i are random symmetric matrices such that
+        lambda_max((1/n) sum_i N_i^2) = 1. So L, mu and the Hessian variance (arXiv 2110.03300)
+
+            L_pm^2 = lambda_max((1/n) sum_i (A_i - A)^2) = (heterogeneity L)^2
+
+        are as prescribed, to rounding error of L_AM. Each f_i has a stationary point of its own; it is indefinite
+        once heterogeneity exceeds a small multiple of mu / L.
+
+        Args:
+            workers: n; a single worker has heterogeneity 0.
+            dim: d >= 2.
+            smoothness: L of f.
+            pl_constant: mu of f, below L.
+            heterogeneity: >= 0.
+            seed: of the random draw.
+
+        Raises:
+            InvalidInput: constants that no such problem has.
+        """
+        return cls.from_arrays(*nonconvex_arrays(workers, dim, smoothness, pl_constant, heterogeneity, seed))
+
+    @classmethod
+    def tridiagonal(
+        cls, workers: int, dim: int, noise: float = 0.1, pl_constant: float = 1e-3, seed: int = 0
+    ) -> "Quadratic":
+        """The synthetic chain of the papers on 3PC (arXiv 2202.00998) and PermK with MARINA (arXiv 2110.03300).
+
+        With nu_i = 1 + s xi_i, standard normal xi_i and xi'_i and s = noise,
+
+            A_i = nu_i / 4 tridiag(-1, 2, -1) + shift I,    b_i = nu_i / 4 (-1 + s xi'_i, 0, ..., 0),
+
+        where the same shift for all makes mu = lambda_min(mean of A_i) = pl_constant. Single f_i may be indefinite.
+        The papers start from x^0 = (sqrt(d), 0, ..., 0). This recipe is written from memory of the papers, not
+        compared with their code; the constants are those of the problem as it is here, exactly.
+
+        Args:
+            workers: n.
+            dim: d.
+            noise: s >= 0, the heterogeneity; with 0 all f_i are the same.
+            pl_constant: mu > 0.
+            seed: of the random draw.
+
+        Raises:
+            InvalidInput: a number out of its range.
+        """
+        return cls.from_arrays(*tridiagonal_arrays(workers, dim, noise, pl_constant, seed))
+
+    @classmethod
+    def worst_case(
+        cls, smoothness: float = 1.0, pl_constant: float = 0.1, workers: int = 1, dim: int = 2
+    ) -> "Quadratic":
+        """f_i(x) = (mu x_1^2 + L x_2^2) / 2 for all workers: here the tight rates of error feedback are attained.
+
+        At the stepsize gamma* of arXiv 2506.05271 and with the compressor C(v) = (1 + s) v, s = sqrt(1 - alpha), which
+        overshoots as far as alpha allows, the linear recursions of EF21 and of EF14 have a spectral radius whose
+        square is the rate rho of the theorem: the eigenvalue sqrt(rho) along the axis of mu and -sqrt(rho) along that
+        of L. With C(v) = (1 - s) v, which falls short as far as alpha allows, the radius is smaller along both axes.
+        (Found numerically for alpha from 0.05 to 0.99 and mu/L from 0.01 to 0.9; tests repeat it.) Both are directions
+        of the compressor `adversarial`. In two dimensions the start of a run may hide the rate for a while.
+
+        In one dimension this is f_i(x) = mu x^2 / 2, declared as a member of the class of L-smooth functions: L and L_i
+        are the given smoothness, an upper bound. mu is exact.
+
+        Args:
+            smoothness: L > mu.
+            pl_constant: mu > 0.
+            workers: n, all with the same f_i.
+            dim: 1 or 2.
+
+        Raises:
+            InvalidInput: a number out of its range.
+        """
+        problem = cls.from_arrays(*worst_case_arrays(smoothness, pl_constant, workers, dim))
+        declared = np.full(workers, smoothness, float)
+        return replace(problem, smoothness=jnp.asarray(declared[0]), worker_smoothness=jnp.asarray(declared))
 
     @property
     def dim(self) -> int:
@@ -146,7 +238,7 @@ class Quadratic(Problem):
 
     @cached_property
     def _mean_spectrum(self) -> np.ndarray:
-        return _eigenvalues(np.asarray(self.mean_matrix, float)[None])[0]
+        return eigenvalues(np.asarray(self.mean_matrix, float)[None])[0]
 
     @property
     def pl_constant(self) -> float | None:
@@ -182,8 +274,34 @@ class Quadratic(Problem):
 
     @property
     def workers_convex(self) -> bool:
-        spectra = _eigenvalues(np.asarray(self.matrices, float))
+        spectra = self._worker_spectra
         return bool(np.all(spectra.min(axis=1) >= -rounding_level(self.dim, 1.0) * np.abs(spectra).max(axis=1)))
+
+    @property
+    def worker_strong_convexity(self) -> float | None:
+        lowest, largest = float(np.min(self._worker_spectra)), float(np.max(np.abs(self._worker_spectra)))
+        return lowest if lowest > rounding_level(self.dim, largest) else None
+
+    @property
+    def mean_squared_smoothness(self) -> float:
+        """L_+ = sqrt(lambda_max((1/n) sum_i A_i^2)), exactly."""
+        return float(np.sqrt(np.max(eigenvalues(self._mean_square[None]))))
+
+    @cached_property
+    def _worker_spectra(self) -> np.ndarray:
+        return eigenvalues(np.asarray(self.matrices, float))
+
+    @cached_property
+    def _mean_square(self) -> np.ndarray:
+        """(1/n) sum_i A_i^2. [d, d] or [d]."""
+        a = np.asarray(self.matrices, float)
+        return np.mean(a @ a if a.ndim == 3 else a**2, axis=0)
+
+    @property
+    def sparsity(self) -> Sparsity:
+        a, b = np.asarray(self.matrices), np.asarray(self.vectors)
+        used = (np.any(a != 0, axis=2) if a.ndim == 3 else a != 0) | (b != 0)
+        return sparsity_of(used, np.asarray(self.worker_smoothness))
 
     def _check_bounded_below(self) -> None:
         lowest = self._mean_spectrum.min()
@@ -193,101 +311,3 @@ class Quadratic(Problem):
         scale = np.linalg.norm(self.vectors, axis=1).mean() + float(self.smoothness) * np.linalg.norm(self.minimizer)
         if leftover > 1e-8 * scale:  # far above rounding error, far below any slope that matters
             raise InvalidInput("f is not bounded below: the mean of the b_i is not in the range of the mean of the A_i")
-
-
-def worker_smoothness_profile(workers: int, ratio: float, profile: Profile) -> np.ndarray:
-    """L_i with arithmetic mean 1 and quadratic mean `ratio`. -> [n], the largest first.
-
-    "one-large": one worker is larger than the others, which are equal. "geometric": a geometric sequence.
-
-    Raises:
-        InvalidInput: a ratio that n workers cannot have with this profile, or an unknown profile.
-    """
-    if workers < 1:
-        raise InvalidInput(f"workers must be at least 1, not {workers}")
-    if not 1 <= ratio <= np.sqrt(workers):
-        raise InvalidInput(
-            f"smoothness_ratio (L_QM / L_AM) of {workers} workers lies between 1 and sqrt({workers}) = "
-            f"{np.sqrt(workers):.4g}, not at {ratio:g}"
-        )
-    if profile == "one-large":
-        spread = np.sqrt(ratio**2 - 1)  # the standard deviation of the L_i
-        large, small = 1 + spread * np.sqrt(workers - 1), 1 - spread / np.sqrt(max(workers - 1, 1))
-        return np.concatenate([[large], np.full(workers - 1, max(small, 0.0))])
-    if profile == "geometric":
-        return _geometric_profile(workers, ratio)
-    raise unknown_name("profile", profile, ("one-large", "geometric"))
-
-
-def _geometric_profile(workers: int, ratio: float) -> np.ndarray:
-    def normalised(log_spread: float) -> np.ndarray:
-        values = np.exp(-log_spread * np.linspace(0, 1, workers))
-        return values / values.mean()
-
-    def excess(log_spread: float) -> float:
-        return float(np.sqrt(np.mean(normalised(log_spread) ** 2))) - ratio
-
-    widest = 600.0  # exp(-600) is still a normal number
-    if ratio == 1:
-        return np.ones(workers)
-    if workers < 2 or excess(widest) < 0:
-        raise InvalidInput(f"smoothness_ratio {ratio:g} is out of reach of a geometric profile of {workers} workers")
-    log_spread: Any = brentq(excess, 0.0, widest, xtol=1e-14)
-    return normalised(log_spread)
-
-
-def _perturbed_shapes(
-    rng: np.random.Generator, shape: np.ndarray, scales: np.ndarray, structure: Structure
-) -> np.ndarray:
-    """One matrix a worker around diag(shape), eigenvalues in [0, 1], with sum_i L_i (matrix_i - diag(shape)) = 0.
-
-    Only the directions between the first (largest) and the last (smallest) are perturbed, so that the constants stay.
-    shape [d], scales [n] -> [n, d, d] or, for diagonal structure, [n, d].
-    """
-    workers, inner = len(scales), len(shape) - 2
-    size = (workers, inner) if structure == "diagonal" else (workers, inner, inner)
-    noise = rng.uniform(-1, 1, size)
-    if structure == "dense":
-        noise = (noise + np.swapaxes(noise, 1, 2)) / 2
-    noise -= np.tensordot(scales, noise, 1) / scales.sum()
-    room = min(1 - shape[1], shape[-2]) if inner else 0.0
-    largest = np.max(np.abs(_eigenvalues(noise))) if inner and workers > 1 else 0.0
-    # half of the room: no eigenvalue comes near 0 or 1, which would change a constant by rounding
-    noise *= 0.5 * room / largest if largest > 0 else 0.0
-    if structure == "diagonal":
-        return shape + np.pad(noise, ((0, 0), (1, 1)))
-    return np.diag(shape) + np.pad(noise, ((0, 0), (1, 1), (1, 1)))
-
-
-def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
-    """Of symmetric matrices [n, d, d], or diagonals [n, d]. -> [n, d]."""
-    return np.linalg.eigvalsh(matrices) if matrices.ndim == 3 else matrices
-
-
-def _constants(constants: ArrayLike, workers: int) -> np.ndarray:
-    """c_i of every worker. -> [n]."""
-    c = as_floats("constants", constants)
-    if c.shape not in ((), (workers,)) or not np.all(np.isfinite(c)):
-        raise InvalidInput(f"constants must be one finite number or {workers} of them, not an array of shape {c.shape}")
-    return np.broadcast_to(c, (workers,))
-
-
-def _check_arrays(matrices: np.ndarray, vectors: np.ndarray) -> None:
-    if (
-        vectors.ndim != 2
-        or vectors.size == 0
-        or matrices.shape not in (vectors.shape, vectors.shape + vectors.shape[1:])
-    ):
-        raise InvalidInput(
-            f"matrices must be [n, d, d] or [n, d] and vectors [n, d], not {matrices.shape} and {vectors.shape}"
-        )
-    for name, array in (("matrices", matrices), ("vectors", vectors)):
-        if not np.all(np.isfinite(array)):
-            raise InvalidInput(f"{name} hold entries that are not finite")
-    if matrices.ndim == 3:
-        asymmetry = np.max(np.abs(matrices - np.swapaxes(matrices, 1, 2)), axis=(1, 2))
-        worst = int(np.argmax(asymmetry))
-        if asymmetry[worst] > 1e-12 * np.max(np.abs(matrices[worst])):
-            raise InvalidInput(
-                f"matrices must be symmetric; matrices[{worst}] differs from its transpose by {asymmetry[worst]:.3g}"
-            )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from problems.arrays import as_floats
 from problems.errors import InvalidInput
 
-__all__ = ["Shards"]
+__all__ = ["Shards", "Stack", "deal"]
 
 Stack = np.ndarray | Array | Sequence[ArrayLike]
 
@@ -65,6 +65,11 @@ class Shards(NamedTuple):
         """The mean of the workers' averages. [n, m] -> []."""
         # a product, not a sum: XLA fuses a sum with what computes the values, and then runs both on one thread
         return jnp.einsum("nm,nm->", self.weights, values) / self.weights.shape[0]
+
+
+def deal(features: np.ndarray, targets: np.ndarray, owners: list[np.ndarray]) -> tuple[Stack, Stack]:
+    """The samples [N, d], [N] of every worker, whose indices `owners` holds. -> n times [m_i, d] and n times [m_i]."""
+    return [features[rows] for rows in owners], [targets[rows] for rows in owners]
 
 
 def _check_blocks(rows: list[np.ndarray], values: list[np.ndarray]) -> None:

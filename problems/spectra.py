@@ -2,7 +2,12 @@
 
 import numpy as np
 
-__all__ = ["largest_gram_eigenvalues", "rounding_level", "smallest_nonzero"]
+__all__ = ["eigenvalues", "largest_gram_eigenvalues", "rounding_level", "smallest_nonzero"]
+
+
+def eigenvalues(matrices: np.ndarray) -> np.ndarray:
+    """Of symmetric matrices [n, d, d], or diagonals [n, d]. -> [n, d]."""
+    return np.linalg.eigvalsh(matrices) if matrices.ndim == 3 else matrices
 
 
 def largest_gram_eigenvalues(matrices: np.ndarray) -> np.ndarray:

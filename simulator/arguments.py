@@ -8,6 +8,7 @@ import numpy as np
 
 from problems import InvalidInput
 from problems.errors import unknown_name
+from simulator.traffic import Payload
 
 __all__ = [
     "Precision",
@@ -70,13 +71,15 @@ def check_counts(rounds: Any, record_every: Any) -> None:
         )
 
 
-def check_choice(target: Any, precision: Any) -> None:
-    """Raise InvalidInput where the target is not a finite number >= 0 or the precision is unknown."""
+def check_choice(target: Any, precision: Any, payload: Any) -> None:
+    """Raise InvalidInput where the target is not a finite number >= 0 or precision or payload is unknown."""
     value = _numbers(target)
     if value is None or value.ndim or not (np.isfinite(value) and value >= 0):
         raise InvalidInput(f"target must be a finite number >= 0, not {_shown(target)}")
     if precision not in get_args(Precision):
         raise unknown_name("precision", str(precision), get_args(Precision))
+    if payload not in get_args(Payload):
+        raise InvalidInput(f"payload must be 32 or 64 (bits of a float), not {payload!r}")
 
 
 def check_pytrees(*objects: Any) -> None:

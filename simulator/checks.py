@@ -1,8 +1,8 @@
 """Judging a run by a theorem, inside the compiled loop.
 
 At every round the inequality V+ - V <= - rate V - decrease + drift is evaluated as a slack, right minus left, that
-must be >= 0. It is divided by the size of what changes: |f(p+) - f(p)| + |change of the potential| + rate V + decrease
-+ drift. f(p+) - f(p) is computed without cancellation.
+must be >= 0. It is divided by the size of what changes: |f(p+) - f(p)| + |change of the potential| + |rate V| +
+decrease + drift. f(p+) - f(p) is computed without cancellation.
 
 Rounding. Gradients carry an error of about `delta = 10 eps scale`, where scale = mean_i |grad f_i(x^0)| +
 L_AM (|x^0| + |x|) bounds what is summed to form them. A term c |a|^2 with a gradient a then carries about
@@ -17,13 +17,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from problems import Problem
-from simulator.constants import Constants, Scalar, theta
+from simulator.constants import Constants, Scalar
 from simulator.theorem import Theorem
 
 __all__ = ["StepCheck", "gradient_noise", "judge_step", "rounding", "start_check", "tolerance"]
 
-# V in these units weighs squared gradients by the stepsize to this power.
-STEPSIZE_POWERS = {"loss": 1, "squared-distance": 2, "squared-gradient": 0}
 NOISE_FACTOR = 10  # sums of many rounded products: a few eps, rounded up
 
 
@@ -32,6 +30,7 @@ class StepCheck(NamedTuple):
 
     potential: Array  # of the current state, []
     budget: Array  # V^0 with every round's rate and drift applied, []
+    allowance: Array  # the budget with every round's decrease taken off: what V may be now, []
     smallest_slack: Array  # over the judged rounds, relative; inf before the first, []
     smallest_slack_round: Array  # the round that ended with it, []
     violations: Array  # judged rounds with slack < -tolerance, []
@@ -52,9 +51,11 @@ def gradient_noise(constants: Constants, x0: Array, x: Array, initial_gradient: 
 def start_check(theorem: Theorem, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> StepCheck:
     """The account at round 0."""
     dtype = state.x.dtype
+    start = jnp.asarray(theorem.lyapunov(problem, constants, stepsize, state), dtype)
     return StepCheck(
         potential=jnp.asarray(theorem.potential(constants, stepsize, state), dtype),
-        budget=jnp.asarray(theorem.lyapunov(problem, constants, stepsize, state), dtype),
+        budget=start,
+        allowance=start,
         smallest_slack=jnp.asarray(jnp.inf, dtype),
         smallest_slack_round=jnp.zeros((), jnp.int32),
         violations=jnp.zeros((), jnp.int32),
@@ -78,13 +79,13 @@ def judge_step(
 ) -> StepCheck:
     """The account after one more round. A round with a slack that is not finite is not judged."""
     potential = jnp.asarray(theorem.potential(constants, stepsize, step.after), step.noise.dtype)
-    loss_change = _loss_change(theorem, problem, step) if theorem.uses_loss else 0.0
+    loss_change = _loss_change(theorem, problem, constants, stepsize, step) if theorem.uses_loss else 0.0
     removed = theorem.removed(problem, constants, stepsize, step.before)
     decrease = theorem.decrease(constants, stepsize, step.grad_norm_sq)
-    drift = theorem.drift(constants, stepsize, step.before)
+    drift = theorem.drift(constants, stepsize, step.before, step.after)
 
     slack = -loss_change - (potential - check.potential) - removed - decrease + drift
-    size = jnp.abs(loss_change) + jnp.abs(potential - check.potential) + removed + decrease + drift
+    size = jnp.abs(loss_change) + jnp.abs(potential - check.potential) + jnp.abs(removed) + decrease + drift
     noise = rounding(theorem, constants, stepsize, step.noise, size + potential + check.potential)
     judged = (noise <= tolerance(size.dtype) * size) & (size > 0) & jnp.isfinite(slack) & step.counts
 
@@ -92,6 +93,7 @@ def judge_step(
     return StepCheck(
         potential=potential,
         budget=theorem.retained(constants, stepsize) * check.budget + drift,
+        allowance=theorem.retained(constants, stepsize) * check.allowance - decrease + drift,
         smallest_slack=jnp.minimum(check.smallest_slack, relative),
         smallest_slack_round=jnp.where(relative < check.smallest_slack, step.round, check.smallest_slack_round),
         violations=check.violations + (relative < -tolerance(size.dtype)),
@@ -101,13 +103,13 @@ def judge_step(
 
 def rounding(theorem: Theorem, constants: Constants, stepsize: Scalar, noise: Array, terms: Array) -> Array:
     """What rounding may do to a sum of non-negative terms, given what they add up to. -> []."""
-    # Potentials weigh squared gradient errors by about this factor. Weights of the workers are left out: a worker with
-    # a large weight has a small L_i, and gradients with errors that are smaller in proportion.
-    weight = stepsize ** STEPSIZE_POWERS[theorem.units] / (1.0 if constants.alpha is None else theta(constants.alpha))
+    # Weights of the workers are left out: a worker with a large weight has a small L_i, and gradients with errors that
+    # are smaller in proportion.
+    weight = theorem.weight(constants, stepsize)
     return 2 * noise * jnp.sqrt(weight * terms) + weight * noise**2 + 4 * jnp.finfo(terms.dtype).eps * terms
 
 
-def _loss_change(theorem: Theorem, problem: Problem, step: Step) -> Array:
+def _loss_change(theorem: Theorem, problem: Problem, constants: Constants, stepsize: Scalar, step: Step) -> Array:
     """f(p+) - f(p), seen from p+, where the gradient of this round has already made the predictions."""
-    before, after = theorem.point(step.before), theorem.point(step.after)
+    before, after = (theorem.point(constants, stepsize, state) for state in (step.before, step.after))
     return -problem.loss_difference(after, before - after)

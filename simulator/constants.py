@@ -1,4 +1,4 @@
-"""The numbers that theorems speak of, gathered from a problem and a compressor."""
+"""The numbers that theorems speak of, gathered from a problem and a method."""
 
 from typing import Any, NamedTuple
 
@@ -6,11 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from problems import InvalidInput, Problem
-from simulator.compressor import Compressor
 
 __all__ = ["Constants", "Scalar", "beta", "constants_of", "theta", "xi"]
 
 Scalar = Any  # a float on the host, a traced [] inside the engine: the formulas below serve both
+
+# |grad f_i(x*)| below this, relative to the gradients' size, is rounding error: then all f_i share the minimiser x*.
+INTERPOLATION_ROUNDING = 1e-9
 
 
 def theta(alpha: Scalar) -> Scalar:
@@ -34,13 +36,26 @@ class Constants(NamedTuple):
     smoothness: Scalar  # L
     worker_smoothness: Any  # L_i, [n]
     lower_bound: Scalar  # f_inf, certified
-    pl_constant: Scalar  # mu of the Polyak-Lojasiewicz inequality
-    strong_convexity: Scalar  # mu of strong convexity
-    workers_convex: Scalar  # 1 where every f_i is convex
-    minimizer: Any  # x*, [d]
-    optimal_dissimilarity: Scalar  # (1/n) sum_i |grad f_i(x*)|^2
-    alpha: Scalar  # of a contractive compressor
-    omega: Scalar  # of an unbiased compressor
+    mean_squared_smoothness: Scalar = None  # L_+, with <|grad f_i(x) - grad f_i(y)|^2> <= L_+^2 |x - y|^2
+    certified: Scalar = 1.0  # 1 where L and L_i are proven
+    pl_constant: Scalar = None  # mu of the Polyak-Lojasiewicz inequality
+    strong_convexity: Scalar = None  # mu of strong convexity of f
+    worker_strong_convexity: Scalar = None  # the least mu_i of strong convexity of the f_i
+    workers_convex: Scalar = None  # 1 where every f_i is convex
+    minimizer: Any = None  # x*, [d]
+    optimal_gradients: Any = None  # grad f_i(x*), [n, d]
+    interpolation: Scalar = None  # 1 where x* minimises every f_i
+    sparsity: Any = None  # a Sparsity, where not every f_i depends on every coordinate
+    alpha: Scalar = None  # of a contractive compressor
+    sparse_alpha: Scalar = None  # alpha on vectors with as many nonzeros as the gradients have
+    omega: Scalar = None  # of an unbiased compressor
+    bias: Scalar = None  # eta with |E C(x) - x| <= eta |x|
+    deviation: Scalar = None  # omega with E|C(x) - E C(x)|^2 <= omega |x|^2
+    averaged_deviation: Scalar = None  # omega_av, of the mean over the workers
+    second_alpha: Scalar = None  # of a method's second compressor
+    second_omega: Scalar = None
+    noise: Any = None  # NoiseConstants of the stochastic gradients
+    method: Any = None  # for its parameters
 
     @property
     def arithmetic_mean(self) -> Scalar:
@@ -58,35 +73,67 @@ class Constants(NamedTuple):
         return ((self.worker_smoothness - self.arithmetic_mean) ** 2).mean()
 
     @property
+    def optimal_dissimilarity(self) -> Scalar:
+        """(1/n) sum_i |grad f_i(x*)|^2; the minimiser must be known."""
+        return (self.optimal_gradients**2).sum() / self.num_workers
+
+    @property
     def num_workers(self) -> int:
         return len(self.worker_smoothness)
 
 
-def constants_of(problem: Problem, compressor: Compressor) -> Constants:
-    """The constants of `problem` on the host in float64, with those of `compressor` on R^d.
+def constants_of(problem: Problem, method: Any) -> Constants:
+    """The constants of `problem` on the host in float64, with those of `method` and its compressors on R^d.
 
     Raises:
-        InvalidInput: the compressor does not exist on R^d, or L = 0, so that every stepsize is right.
+        InvalidInput: a part of the method does not fit the problem, or L = 0, so that every stepsize is right.
     """
-    compressor.check(problem.dim)
+    dim, workers = problem.dim, problem.num_workers
+    method.check(problem)
     if not problem.smoothness > 0:
         raise InvalidInput("L = 0: the gradient of f is constant, and no theorem says how to minimise f")
-    minimizer = problem.minimizer
+    method = method.resolved(problem)
+    compressor, second, minimizer, sparsity = (
+        method.compressor,
+        method.second_compressor,
+        problem.minimizer,
+        problem.sparsity,
+    )
+    if sparsity.spread == workers and sparsity.support == dim:
+        sparsity = None
+    pair = compressor.bias_and_deviation(dim)
+    at_optimum = None if minimizer is None else np.asarray(problem.worker_gradients(jnp.asarray(minimizer)))
     return Constants(
         smoothness=float(problem.smoothness),
         worker_smoothness=np.asarray(problem.worker_smoothness, float),
         lower_bound=problem.lower_bound,
+        mean_squared_smoothness=problem.mean_squared_smoothness,
+        certified=1.0 if problem.certified else None,
         pl_constant=problem.pl_constant,
         strong_convexity=problem.strong_convexity,
+        worker_strong_convexity=problem.worker_strong_convexity,
         workers_convex=1.0 if problem.workers_convex else None,
         minimizer=minimizer,
-        optimal_dissimilarity=None if minimizer is None else _dissimilarity(problem, minimizer),
-        alpha=compressor.contraction(problem.dim),
-        omega=compressor.variance(problem.dim),
+        optimal_gradients=at_optimum,
+        interpolation=None
+        if minimizer is None or at_optimum is None
+        else _interpolation(problem, minimizer, at_optimum),
+        sparsity=sparsity,
+        alpha=compressor.contraction(dim),
+        sparse_alpha=None if sparsity is None else compressor.sparse_contraction(dim, int(sparsity.support)),
+        omega=compressor.variance(dim),
+        bias=None if pair is None else pair[0],
+        deviation=None if pair is None else pair[1],
+        averaged_deviation=compressor.averaged_deviation(dim, workers),
+        second_alpha=second.contraction(dim),
+        second_omega=second.variance(dim),
+        noise=method.gradient_oracle.constants(problem),
+        method=method,
     )
 
 
-def _dissimilarity(problem: Problem, x: np.ndarray) -> float:
-    """(1/n) sum_i |grad f_i(x)|^2. x [d]."""
-    gradients = np.asarray(problem.worker_gradients(jnp.asarray(x)))
-    return float(np.mean(np.sum(gradients**2, axis=1)))
+def _interpolation(problem: Problem, minimizer: np.ndarray, at_optimum: np.ndarray) -> float | None:
+    """1 where the gradients of all workers vanish at x*, relative to what is summed to form them."""
+    at_zero = np.asarray(problem.worker_gradients(jnp.zeros(problem.dim)))
+    size = np.linalg.norm(at_zero, axis=1).mean() + np.mean(problem.worker_smoothness) * np.linalg.norm(minimizer)
+    return 1.0 if np.sqrt(np.mean(np.sum(at_optimum**2, axis=1))) <= INTERPOLATION_ROUNDING * size else None

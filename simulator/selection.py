@@ -1,13 +1,11 @@
 """Selecting k entries of every row, without sorting."""
 
-from numbers import Integral
-
 import jax.numpy as jnp
 from jax import Array, lax
 
 from problems import InvalidInput
 
-__all__ = ["check_k", "check_k_fits", "largest"]
+__all__ = ["check_k_fits", "largest"]
 
 
 def largest(x: Array, k: int | Array) -> Array:
@@ -43,14 +41,6 @@ def largest(x: Array, k: int | Array) -> Array:
     above, equal = patterns > threshold, patterns == threshold
     room = k - jnp.sum(above, axis=-1, keepdims=True, dtype=jnp.int32)
     return above | (equal & (jnp.cumsum(equal, axis=-1, dtype=jnp.int32) <= room))
-
-
-def check_k(k: object) -> None:
-    """Raise InvalidInput where k is not a whole number >= 1."""
-    if isinstance(k, Array):  # a traced k, as in a batch of different k
-        return
-    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
-        raise InvalidInput(f"k must be a whole number >= 1, not {k!r}")
 
 
 def check_k_fits(k: int, dim: int) -> None:

@@ -4,8 +4,9 @@ Every theorem here has the form
 
     V(s+) <= (1 - rate) V(s) - decrease(s) + drift(s),    V(s) = f(point(s)) - f_inf + potential(s)
 
-for the states s, s+ before and after a round, in conditional expectation where the compressor is random. `Descent`
-(rate = 0) bounds the mean of |grad f|^2 over the rounds, `Contraction` (decrease = 0) bounds V itself.
+for the states s, s+ before and after a round, in conditional expectation where the method is random. `Descent`
+(rate = 0) bounds the mean of |grad f|^2 over the rounds, `Contraction` (decrease = 0) bounds V itself, and `Growth`
+(rate < 0) the smallest |grad f|^2.
 """
 
 from abc import ABC, abstractmethod
@@ -18,33 +19,92 @@ from jax import Array
 from problems import Problem
 from simulator.constants import Constants, Scalar
 
-__all__ = ["Contraction", "Descent", "Theorem", "loss_gap"]
+__all__ = [
+    "COMPRESSING",
+    "CONTRACTIVE",
+    "CONVEX_WORKERS",
+    "INTERPOLATION",
+    "PL",
+    "SINGLE_WORKER",
+    "STRONGLY_CONVEX",
+    "STRONGLY_CONVEX_WORKERS",
+    "UNBIASED",
+    "Assumption",
+    "Contraction",
+    "Descent",
+    "Growth",
+    "Theorem",
+    "loss_gap",
+]
 
-# What a theorem may assume beyond smoothness and a lower bound: whether it holds, and how to say it.
-ASSUMPTIONS: dict[str, tuple[Callable[[Constants], bool], str]] = {
-    "contractive": (lambda c: c.alpha is not None, "a contractive compressor (one with an alpha)"),
-    "unbiased": (lambda c: c.omega is not None, "an unbiased compressor (one with an omega)"),
-    "pl": (
-        lambda c: c.pl_constant is not None,
-        "a constant mu with which f satisfies the Polyak-Lojasiewicz inequality",
-    ),
-    "strongly-convex": (
-        lambda c: c.strong_convexity is not None,
-        "a constant mu with which f is strongly convex",
-    ),
-    "convex-workers": (lambda c: c.workers_convex is not None, "convex f_i"),
-    "single-worker": (lambda c: c.num_workers == 1, "a single worker (n = 1)"),
-}
+
+@dataclass(frozen=True)
+class Assumption:
+    """What a theorem may assume beyond smoothness and a lower bound.
+
+    Attributes:
+        name: for lists.
+        holds: whether the constants say so.
+        needs: what it needs, in words that complete "it needs ...".
+    """
+
+    name: str
+    holds: Callable[[Constants], bool]
+    needs: str
 
 
-def at_model(state: Any) -> Array:
+CONTRACTIVE = Assumption("contractive", lambda c: c.alpha is not None, "a contractive compressor (one with an alpha)")
+COMPRESSING = Assumption(
+    "compressing", lambda c: c.alpha is None or c.alpha < 1, "a compressor that loses something (alpha < 1)"
+)
+UNBIASED = Assumption("unbiased", lambda c: c.omega is not None, "an unbiased compressor (one with an omega)")
+PL = Assumption(
+    "pl", lambda c: c.pl_constant is not None, "a constant mu with which f satisfies the Polyak-Lojasiewicz inequality"
+)
+STRONGLY_CONVEX = Assumption(
+    "strongly-convex", lambda c: c.strong_convexity is not None, "a constant mu with which f is strongly convex"
+)
+STRONGLY_CONVEX_WORKERS = Assumption(
+    "strongly-convex-workers",
+    lambda c: c.worker_strong_convexity is not None,
+    "a constant mu with which every f_i is strongly convex",
+)
+CONVEX_WORKERS = Assumption("convex-workers", lambda c: c.workers_convex is not None, "convex f_i")
+SINGLE_WORKER = Assumption("single-worker", lambda c: c.num_workers == 1, "a single worker (n = 1)")
+INTERPOLATION = Assumption(
+    "interpolation", lambda c: c.interpolation is not None, "a minimiser that all f_i have in common"
+)
+CERTIFIED = Assumption(
+    "certified",
+    lambda c: c.certified is not None,
+    "proven smoothness constants; those of this problem are estimates",
+)
+
+
+def at_model(constants: Constants, stepsize: Scalar, state: Any) -> Array:
     """x, the point that most Lyapunov functions look at."""
     return state.x
 
 
-def nothing(constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
-    """No potential, or no drift."""
+def no_potential(constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
+    """V is its loss term."""
     return 0.0
+
+
+def no_drift(constants: Constants, stepsize: Scalar, before: Any, after: Any) -> Scalar:
+    """A round adds nothing."""
+    return 0.0
+
+
+def any_stepsize(constants: Constants) -> Scalar:
+    """No stepsize is too small."""
+    return 0.0
+
+
+# With which power of the stepsize V weighs a squared gradient, by its units.
+STEPSIZE_POWERS = {"loss": 1, "squared-distance": 2, "squared-gradient": 0}
+
+STEPSIZE_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +115,15 @@ class Theorem(ABC):
         name: by which configs ask for its stepsize, unique within a method.
         reference: paper and theorem, and whether constants are published or derived.
         formula: of the largest stepsize, to read.
-        max_stepsize: constants -> the largest stepsize gamma for which the theorem holds.
-        assumptions: names out of ASSUMPTIONS.
-        point: state -> where V evaluates f, [d].
+        max_stepsize: constants -> the largest stepsize gamma for which the theorem holds; called on the host.
+        min_stepsize: constants -> the smallest one; equal to the largest where the theorem speaks of one stepsize only.
+        assumptions: what must hold.
+        point: constants, stepsize, state -> where V evaluates f, [d].
         potential: constants, stepsize, state -> V without its loss term, >= 0.
-        drift: constants, stepsize, state -> what a round may add to V; heterogeneity or noise that keeps the method
-            from converging.
+        drift: constants, stepsize, state before and after -> what a round may add to V: heterogeneity or noise that
+            keeps the method from converging. Of the state after, it may use what does not depend on the round's draws.
+        noise_weight: constants, stepsize -> the largest factor with which V weighs a squared error of a gradient,
+            relative to the power of the stepsize that its units have.
         units: of V: that of the loss, where V contains f(point) - f_inf, or else of a squared distance or gradient.
     """
 
@@ -68,13 +131,15 @@ class Theorem(ABC):
     reference: str
     formula: str
     max_stepsize: Callable[[Constants], Scalar]
-    assumptions: tuple[str, ...] = ()
-    point: Callable[[Any], Array] = at_model
-    potential: Callable[[Constants, Scalar, Any], Scalar] = nothing
-    drift: Callable[[Constants, Scalar, Any], Scalar] = nothing
+    min_stepsize: Callable[[Constants], Scalar] = any_stepsize
+    assumptions: tuple[Assumption, ...] = ()
+    point: Callable[[Constants, Scalar, Any], Array] = at_model
+    potential: Callable[[Constants, Scalar, Any], Scalar] = no_potential
+    drift: Callable[[Constants, Scalar, Any, Any], Scalar] = no_drift
+    noise_weight: Callable[[Constants, Scalar], Scalar] | None = None
     units: Literal["loss", "squared-distance", "squared-gradient"] = "loss"
 
-    bounded: ClassVar[Literal["mean_grad_norm_sq", "lyapunov"]]  # what `bound` is a bound on
+    bounded: ClassVar[Literal["mean_grad_norm_sq", "min_grad_norm_sq", "lyapunov"]]  # what `bound` is a bound on
 
     @abstractmethod
     def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
@@ -102,15 +167,25 @@ class Theorem(ABC):
 
     def obstacle(self, constants: Constants) -> str | None:
         """The first assumption that fails, in words, or None where the theorem applies."""
-        for assumption in self.assumptions:
-            holds, words = ASSUMPTIONS[assumption]
-            if not holds(constants):
-                return f"it needs {words}"
+        for assumption in (CERTIFIED, *self.assumptions):
+            if not assumption.holds(constants):
+                return f"it needs {assumption.needs}"
         return None
+
+    def speaks_of(self, constants: Constants, stepsizes: Any) -> Any:
+        """Whether the theorem holds at the stepsizes, given its assumptions. [...] -> [...]."""
+        # a stepsize that a rule computed may differ from the theorem's by rounding
+        low, high = float(self.min_stepsize(constants)), float(self.max_stepsize(constants))
+        return (stepsizes >= low * (1 - STEPSIZE_ROUNDING)) & (stepsizes <= high * (1 + STEPSIZE_ROUNDING))
+
+    def weight(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        """The factor with which V weighs a squared error of a gradient."""
+        factor = 1.0 if self.noise_weight is None else self.noise_weight(constants, stepsize)
+        return factor * stepsize ** STEPSIZE_POWERS[self.units]
 
     def lyapunov(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Array:
         """V(s). -> []."""
-        gap = loss_gap(problem, constants, self.point(state)) if self.uses_loss else 0.0
+        gap = loss_gap(problem, constants, self.point(constants, stepsize, state)) if self.uses_loss else 0.0
         return gap + self.potential(constants, stepsize, state)
 
 
@@ -161,6 +236,35 @@ class Contraction(Theorem):
 
     def bound(self, constants: Constants, stepsize: Any, rounds: Any, budget: Any) -> Any:
         return budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth(Theorem):
+    """V+ <= (1 + growth) V - progress gamma |grad f|^2 + drift, which bounds the smallest |grad f|^2.
+
+    Attributes:
+        growth: constants, stepsize -> by which part V may grow in a round, > 0.
+        progress: constants, stepsize -> the share of gamma |grad f|^2.
+    """
+
+    growth: Callable[[Constants, Scalar], Scalar]
+    progress: Callable[[Constants, Scalar], Scalar]
+    bounded = "min_grad_norm_sq"
+
+    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        return 1 + self.growth(constants, stepsize)
+
+    def removed(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
+        return -self.growth(constants, stepsize) * self.lyapunov(problem, constants, stepsize, state)
+
+    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Array) -> Scalar:
+        return self.progress(constants, stepsize) * stepsize * grad_norm_sq
+
+    def bound(self, constants: Constants, stepsize: Any, rounds: Any, budget: Any) -> Any:
+        # the decreases of all rounds, each grown since, fit into the budget
+        growth = self.growth(constants, stepsize)
+        weights = ((1 + growth) ** rounds - 1) / growth
+        return budget / (self.progress(constants, stepsize) * stepsize * weights)
 
 
 def loss_gap(problem: Problem, constants: Constants, x: Array) -> Array:

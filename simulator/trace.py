@@ -18,11 +18,13 @@ class Trace:
 
     Attributes:
         round: the recorded rounds, 0 first and the last one always, [R].
-        bits_per_worker: sent by one worker up to these rounds (floats counted as 32 bits), [R].
+        bits_per_worker: sent by a worker to the server up to these rounds, on average over the workers, [..., R].
+        downlink_bits_per_worker: sent by the server to a worker, [..., R].
         loss: f(x), [..., R].
         loss_gap: f(x) - f_inf; where the minimiser is known f(x) - f*, without cancellation, [..., R].
-        grad_norm_sq: |grad f(x)|^2, [..., R].
+        grad_norm_sq: |grad f(x)|^2, or of the method's own measure of stationarity where it has another, [..., R].
         mean_grad_norm_sq: its mean over all rounds before the recorded one (NaN at 0), [..., R].
+        min_grad_norm_sq: its smallest value over them (NaN at 0), [..., R].
         final_point: x after the last round, [..., d].
         diverged_round: the first round at which |grad f| exceeds mean_i |grad f_i(x^0)| / eps or is not finite, so that
             the start is below rounding error from there; -1 where there is none, [...].
@@ -33,10 +35,12 @@ class Trace:
 
     round: np.ndarray
     bits_per_worker: np.ndarray
+    downlink_bits_per_worker: np.ndarray
     loss: np.ndarray
     loss_gap: np.ndarray
     grad_norm_sq: np.ndarray
     mean_grad_norm_sq: np.ndarray
+    min_grad_norm_sq: np.ndarray
     final_point: np.ndarray
     diverged_round: np.ndarray
     target_round: np.ndarray

@@ -11,9 +11,6 @@ from simulator.theorem import Theorem
 
 __all__ = ["Course", "Verdict", "reach_verdict"]
 
-# A stepsize that a rule computed may differ from the theorem's by rounding.
-STEPSIZE_ROUNDING = 1e-12
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -23,8 +20,8 @@ class Verdict:
         applies: whether the stepsize is one for which the theorem speaks (its other assumptions hold).
         max_stepsize: the largest such stepsize.
         lyapunov: V at the recorded rounds, [..., R].
-        bound: what the theorem promises at the recorded rounds, [..., R]: on `Trace.mean_grad_norm_sq` (NaN at round 0)
-            or on `lyapunov`, as the theorem's `bounded` says.
+        bound: what the theorem promises at the recorded rounds, [..., R]: on `Trace.mean_grad_norm_sq` or
+            `Trace.min_grad_norm_sq` (NaN at round 0) or on `lyapunov`, as the theorem's `bounded` says.
         smallest_slack: the smallest relative slack of the one-step inequality over the judged rounds; inf if none.
         smallest_slack_round: the round that ended with it.
         violations: number of judged rounds whose slack is below the tolerance.
@@ -54,7 +51,9 @@ class Course(NamedTuple):
     lyapunov: np.ndarray
     noise: np.ndarray  # what rounding may do to it
     budget: np.ndarray
+    allowance: np.ndarray
     mean_grad_norm_sq: np.ndarray
+    min_grad_norm_sq: np.ndarray
 
 
 def reach_verdict(
@@ -67,25 +66,24 @@ def reach_verdict(
         rounds: that were recorded, [R].
         check: the `StepCheck` at the last round, leaves [...].
     """
-    lyapunov, noise, budget, mean_grad_norm_sq = course
+    lyapunov, noise, budget, allowance, *_ = course
     gammas, start = stepsizes[..., None], budget[..., :1]
     with np.errstate(all="ignore"):  # what is not finite is sorted out below
         bound = np.asarray(theorem.bound(constants, gammas, rounds, budget))
-        measured = {"mean_grad_norm_sq": mean_grad_norm_sq, "lyapunov": lyapunov}[theorem.bounded]
+        measured = getattr(course, theorem.bounded)
         # rounding must not decide, neither in V nor in the V^0 from which its bound comes
         clear = np.maximum(noise / budget, noise[..., :1] / start) <= tolerance(budget.dtype)
         comparable = (rounds > 0) & np.isfinite(measured) & clear
         ratio = np.where(comparable, measured / bound, -np.inf).max(axis=-1)
-        spent = _spent(theorem, constants, gammas, rounds, mean_grad_norm_sq)
         # relative to what is left of V^0, which is known beforehand where the budget may be random
         left = np.asarray(theorem.retained(constants, gammas)) ** rounds * start
-        total_slack = (budget - spent - lyapunov) / left
+        total_slack = (allowance - lyapunov) / left
     limit = float(theorem.max_stepsize(constants))
     return Verdict(
-        applies=stepsizes <= limit * (1 + STEPSIZE_ROUNDING),
+        applies=theorem.speaks_of(constants, stepsizes),
         max_stepsize=limit,
         lyapunov=lyapunov,
-        bound=np.where(rounds > 0, bound, np.nan) if theorem.bounded == "mean_grad_norm_sq" else bound,
+        bound=np.where(rounds > 0, bound, np.nan) if theorem.bounded != "lyapunov" else bound,
         smallest_slack=check.smallest_slack,
         smallest_slack_round=check.smallest_slack_round,
         violations=check.violations,
@@ -93,11 +91,6 @@ def reach_verdict(
         excess=np.where(np.isfinite(ratio), ratio, np.nan),
         total_slack=_last(comparable, total_slack),
     )
-
-
-def _spent(theorem: Theorem, constants: Constants, gammas: Any, rounds: Any, mean: Any) -> np.ndarray:
-    """The sum of the theorem's decreases over the rounds so far. -> [..., R]."""
-    return np.where(rounds > 0, theorem.decrease(constants, gammas, mean) * rounds, 0.0)
 
 
 def _last(valid: np.ndarray, values: np.ndarray) -> np.ndarray:

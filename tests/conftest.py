@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import jax
 import pytest
+from quick import quick_engine  # noqa: F401  (a fixture)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

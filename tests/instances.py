@@ -1,20 +1,16 @@
 """One small instance of every kind of problem, with the raw data it was made from, for tests to share.
 
-All but `single-worker` have the same numbers of workers, samples and coordinates, so that they share compiled
-programs. The raw data are what independent references in the tests compute with.
+All of INSTANCES but `single-worker` have the same numbers of workers, samples and coordinates, so that they share
+compiled programs. The raw data are what independent references in the tests compute with.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import cache
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from problems import LeastSquares, LogisticRegression, Problem, Quadratic
-from problems.registry import registered
-from simulator import Compressor, Identity, Method, RandK, TopK
+from problems import LeastSquares, LogisticRegression, Problem, Quadratic, TwoLayerNetwork
 
 WORKERS, SAMPLES, DIM = 4, 8, 6
 UNEQUAL = (8, 3, 5, 1)  # samples of the workers; the largest is SAMPLES, so that the padded shapes agree
@@ -38,9 +34,17 @@ class Samples(NamedTuple):
     strength: float
 
 
+class Network(NamedTuple):
+    """f_i(x) = (1/m_i) sum_j (a'tanh(W u_ij + b) + b_0 - t_ij)^2 / 2, x = (W by rows, b, a, b_0)."""
+
+    features: list[np.ndarray]  # n times [m_i, p]
+    targets: list[np.ndarray]  # n times [m_i]
+    hidden: int
+
+
 class Instance(NamedTuple):
     problem: Problem
-    data: Quadratics | Samples
+    data: Any  # Quadratics, Samples or Network
 
 
 def quadratics(rng: np.random.Generator, matrices: np.ndarray, vectors: np.ndarray) -> Instance:
@@ -110,6 +114,34 @@ def samples(
     return Instance(problem, Samples(loss, features, targets, regularizer, strength))
 
 
+def from_recipe(problem: Quadratic) -> Instance:
+    """A recipe's problem as it is; its arrays are the raw data."""
+    arrays = (problem.matrices, problem.vectors, problem.constants)
+    return Instance(problem, Quadratics(*(np.array(array) for array in arrays)))
+
+
+def sparse_logistic() -> Instance:
+    """Every worker uses 3 of the 6 coordinates, every coordinate belongs to 2 of the 4 workers."""
+    problem = LogisticRegression.rare_features(WORKERS, DIM, 3, SAMPLES, smoothness_ratio=1.5, seed=7)
+    return Instance(
+        problem, Samples("logistic", list(np.array(problem.shards.features)), [np.ones(SAMPLES)] * WORKERS, "none", 0.0)
+    )
+
+
+def regression() -> Instance:
+    problem = LeastSquares.nonconvex_regression(
+        WORKERS, DIM, SAMPLES, mean_smoothness=3.0, smoothness_variance=6.0, strength=0.2, seed=8
+    )
+    features, targets = (list(np.array(array)) for array in (problem.shards.features, problem.shards.targets))
+    return Instance(problem, Samples("squares", features, targets, "nonconvex", 0.2))
+
+
+def network() -> Instance:
+    data = samples("squares", unequal=True).data
+    features = [rows / 2 for rows in data.features]
+    return Instance(TwoLayerNetwork.from_arrays(features, data.targets, 2), Network(features, data.targets, 2))
+
+
 INSTANCES: dict[str, Callable[[], Instance]] = {
     "dense": dense,
     "diagonal": diagonal,
@@ -127,33 +159,22 @@ INSTANCES: dict[str, Callable[[], Instance]] = {
     "squares-l2": lambda: samples("squares", "l2", 0.1),
     "squares-rank-deficient": lambda: samples("squares", rank=3),
     "squares-nonconvex": lambda: samples("squares", "nonconvex", 0.1),
+    "interpolation": lambda: from_recipe(
+        Quadratic.random(WORKERS, DIM, smoothness_ratio=1.5, pl_constant=0.1, minimizers="common", seed=9)
+    ),
+    "tridiagonal": lambda: from_recipe(Quadratic.tridiagonal(WORKERS, DIM, noise=0.3, pl_constant=0.05, seed=10)),
+    "sparse-logistic": sparse_logistic,
+}
+
+# For the laws of problems alone, which no theorem needs.
+MORE_INSTANCES: dict[str, Callable[[], Instance]] = {
+    "nonconvex-recipe": lambda: from_recipe(Quadratic.nonconvex(WORKERS, DIM, 2.0, 0.1, heterogeneity=0.7, seed=11)),
+    "worst-case": lambda: from_recipe(Quadratic.worst_case(smoothness=3.0, pl_constant=0.2, workers=2)),
+    "squares-recipe-nonconvex": regression,
+    "network": network,
 }
 
 
 @cache
 def instance(name: str) -> Instance:
-    return INSTANCES[name]()
-
-
-# What the laws of every registered class are tried with: values for each field that a class may have. A class
-# with other fields needs a line here; `examples` says so.
-FIELD_VALUES: dict[str, tuple[Any, ...]] = {
-    "k": (1, 3),
-    "scaled": (False, True),
-    "compressor": (TopK(2), RandK(2), Identity()),
-    "initial": ("gradient", "compressed", "zero"),
-}
-
-
-def examples(base: type[Compressor] | type[Method]) -> list[Any]:
-    """Every class of `simulator` registered below `base`, with every combination of the values above."""
-    found: list[Any] = []
-    for kind, cls in registered(base).items():
-        if not cls.__module__.startswith("simulator."):
-            continue  # made by a test
-        names = [field.name for field in fields(cls)]
-        if not set(names) <= set(FIELD_VALUES):
-            raise LookupError(f"{kind} has fields {names}: add values for them to FIELD_VALUES in tests/instances.py")
-        for values in product(*(FIELD_VALUES[name] for name in names)):
-            found.append(cls(**dict(zip(names, values, strict=True))))
-    return found
+    return (INSTANCES | MORE_INSTANCES)[name]()

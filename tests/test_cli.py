@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments.cli import main
+from experiments.records import runs_table
 
 CONFIG = """
 name = "small"
@@ -62,6 +63,7 @@ def test_the_results_folder_is_all_that_a_reader_needs(results):
     assert set(traces.run) == set(runs.run) and len(runs) == 4
     assert traces.groupby("run")["round"].apply(list).tolist() == [[0, 20, 40, 60]] * 4
     wanted = {"run", "seed", "round", "bits_per_worker", "loss", "grad_norm_sq", "lyapunov_quadratic_mean"}
+    wanted |= {"downlink_bits_per_worker", "min_grad_norm_sq"}
     assert wanted <= set(traces.columns)
     assert {"L", "L_AM", "L_QM", "mu", "alpha", "stepsize", "status", "method.compressor.k"} <= set(runs.columns)
     provenance = json.loads((results / "provenance.json").read_text())
@@ -83,6 +85,52 @@ def test_verify_prints_the_verdicts_and_exits_with_0_when_all_hold(results):
     for theorem, applicable in (("quadratic-mean", 1), ("arithmetic-mean", 2)):
         line = lines["ef21", theorem]
         assert f"{applicable} of 4 runs" in line and "holds" in line and re.search(r"2 of [23] fail", line)
+
+
+def test_runs_at_other_stepsizes_are_beyond_a_theorem_of_one_stepsize(config, tmp_path):
+    gd = "method=[{kind='gd', stepsize={rule='tight', multiple=[1, 0.5]}}]"
+    efsim("run", config, "--out", tmp_path / "tight", "--set", gd)
+    done = efsim("verify", tmp_path / "tight")
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("gd      tight"))
+    assert "1 of 2 runs" in line and "1 of 1 fail" in line
+    assert done.exit_code == 0
+
+
+def test_bits_are_those_of_every_run_in_both_directions(config, tmp_path):
+    """Half of the workers take part, on average: how many bits are sent depends on the seed."""
+    part, compressor = "{kind='independent', chance=0.5}", "{kind='top-k', k=1}"
+    method = f"method=[{{kind='ef21-pp', compressor={compressor}, participation={part}, stepsize=0.1}}]"
+    efsim("run", config, "--out", tmp_path / "out", "--set", method, "--set", "payload=64", "--set", "seeds=[0, 1]")
+    traces = pd.read_parquet(tmp_path / "out" / "traces")
+    last = traces[traces["round"] == 60].set_index("seed")
+    messages = (last.bits_per_worker - 4 * 64) / (64 + 2) * 9  # after the first gradient, an entry and its index each
+    assert messages.round(6).apply(float.is_integer).all() and 0 < messages[0] != messages[1] < 60 * 9
+    assert (last.downlink_bits_per_worker > 0).all()
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["payload"] == 64
+    assert not pd.read_parquet(tmp_path / "out" / "runs.parquet").deterministic.any()
+
+
+def test_results_have_columns_for_the_theorems_that_apply_and_no_others(tmp_path, config):
+    """Of two methods with different theorems and parameters; those of stochastic or sparse problems stay away."""
+    methods = [
+        "{kind='gd', stepsize=0.1}",
+        "{kind='diana', compressor={kind='rand-k', k=2, scaled=true}, stepsize=0.1}",
+    ]
+    efsim("run", config, "--out", tmp_path / "out", "--set", f"method=[{', '.join(methods)}]")
+    traces, runs = (pd.read_parquet(tmp_path / "out" / name) for name in ("traces", "runs.parquet"))
+    bounds = traces[[name for name in traces if name.startswith("lyapunov_")]]
+    assert len(bounds.columns) > 3 and bounds.notna().any().all()
+    assert not any("single" in name for name in traces)
+    assert runs["resolved.lam"].notna().sum() == 1 and runs["method.lam"].isna().all()
+    assert efsim("verify", tmp_path / "out").exit_code in (0, 3)
+    assert efsim("plot", tmp_path / "out").exit_code == 0
+
+
+def test_a_parameter_that_is_a_number_here_and_a_word_there_is_a_column_of_words(tmp_path):
+    table = runs_table([{"a": 1, "b": True, "c": None}, {"a": "x", "b": None, "c": None}, {"b": False}])
+    table.to_parquet(tmp_path / "runs.parquet")
+    read = pd.read_parquet(tmp_path / "runs.parquet")
+    assert read.a.tolist()[:2] == ["1", "x"] and read.b.tolist() == [True, None, False] and read.c.isna().all()
 
 
 def test_verify_exits_with_1_when_a_theorem_is_violated(results, tmp_path):
@@ -130,26 +178,43 @@ def test_a_second_run_of_the_same_config_computes_nothing_and_changes_nothing(co
     assert snapshot(results) == before
 
 
-@pytest.mark.parametrize("what", ["methods", "compressors", "problems", "theorems", "datasets"])
+LISTS = ["methods", "theorems", "compressors", "oracles", "participations", "regularizers", "problems", "datasets"]
+
+
+@pytest.mark.parametrize("what", LISTS)
 def test_list_knows_everything_that_is_registered(what):
     done = efsim("list", what)
     expected = {
-        "methods": ("gd", "dcgd", "ef14", "ef21", "ef21-w"),
-        "compressors": ("identity", "top-k", "rand-k"),
+        "methods": ("gd", "dcgd", "ef14", "ef21-w", "paper: EF21: A new, simpler", "(2021, arXiv 2106.05203)"),
+        "compressors": ("identity", "top-k", "fields: k: whole number", "deterministic, positively homogeneous"),
+        "oracles": ("exact", "gaussian-noise", "fields: variance: number", "minibatch"),
+        "participations": ("independent", "fixed-number", "fields: workers: whole number"),
+        "regularizers": ("l1-norm", "fields: strength: number"),
         "problems": ("quadratic", "logistic-regression", "least-squares"),
-        "theorems": ("quadratic-mean", "1 / (L + L_AM xi)", "2402.10774"),
+        "theorems": ("quadratic-mean", "<= 1 / (L + L_AM xi)", "= 2 / (L + mu)", "contractive", "2402.10774"),
         "datasets": ("breast-cancer-wisconsin", "a9a", "32561"),
     }[what]
-    assert done.exit_code == 0 and all(name in done.stdout for name in expected)
+    unwrapped = " ".join(done.stdout.split())
+    assert done.exit_code == 0 and all(name in unwrapped for name in expected)
+    assert max(map(len, done.stdout.splitlines())) <= 110
 
 
 def test_constants_prints_every_rule_or_why_it_does_not_apply(config):
     stdout = efsim("constants", config).stdout
-    assert "n = 9  d = 4  L = 1  L_AM = 1  L_QM = 2.5  L_var = 5.25  mu = 0.1  alpha = 0.25" in stdout
+    assert "\nn = 9  d = 4  L = 1  L_AM = 1  L_QM = 2.5  L_var = 5.25  L_+ = " in stdout
+    assert "mu = 0.1  alpha = 0.25" in stdout and "c = " not in stdout  # every worker depends on every coordinate
     xi = 0.75**0.5 / (1 - 0.75**0.5)
     assert f"{1 / (1 + 2.5 * xi):.8g}" in stdout and f"{1 / (1 + xi):.8g}" in stdout
     without_alpha = efsim("constants", config, "--set", "method.0.compressor={kind='rand-k', k=1, scaled=true}").stdout
     assert "does not apply: it needs a contractive compressor" in without_alpha
+
+
+def test_constants_of_a_sparse_problem_say_how_sparse_and_what_theory_chose(config):
+    problem = "problem={kind='rare-features-logistic', workers=6, dim=12, features_per_worker=2, samples=3}"
+    method = "method=[{kind='diana', compressor={kind='rand-k', k=3, scaled=true}, stepsize=0.1}]"
+    stdout = efsim("constants", config, "--set", problem, "--set", method).stdout
+    assert re.search(r" c = [1-5]\S* r = 2\S* lam = 0.25 rule ", " ".join(stdout.split()))
+    assert max(map(len, stdout.splitlines())) <= 110
 
 
 # Mistakes: exit status 2, a message on standard error, no traceback, nothing overwritten

@@ -1,16 +1,21 @@
 """Configs: what is accepted, what is swept, and that every error is told at once in the user's terms."""
 
 import tomllib
+from dataclasses import field
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import Array
 
 from experiments.config import MOST_RUNS, parse_config
+from experiments.config_models import schema
 from experiments.plan import LARGEST_BATCH, make_plan
 from experiments.raw_config import apply_overrides, read_raw, write_toml
-from problems import InvalidInput
+from experiments.spec import Parameter, Spec, constructors, parameters
+from problems import InvalidInput, frozen_pytree
+from simulator import Exact, GaussianNoise
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
 
@@ -66,6 +71,138 @@ def test_several_problems_and_compressors_may_be_listed():
     raw["method"][0]["compressor"] = [{"kind": "identity"}, {"kind": "top-k", "k": [1, 2]}]
     config = parse_config(raw)
     assert (len(config.problems), len(config.methods)) == (2, 3)
+
+
+# Components: tables in the table of a method, and in each other
+
+
+def with_method(**fields: object) -> dict:
+    """The small config with another method."""
+    method = {"compressor": {"kind": "top-k", "k": 1}, "stepsize": 0.1} | fields
+    return tomllib.loads(SMALL) | {"method": [method]}
+
+
+def specs(**fields: object) -> list[Spec]:
+    return [spec for _, spec, _ in parse_config(with_method(**fields)).methods]
+
+
+def run_ids(raw: dict) -> list[str]:
+    return [run.id for batch in make_plan(parse_config(raw)).batches for lane in batch.runs for run in lane]
+
+
+def test_every_component_is_a_table_that_may_be_swept():
+    oracle = [{"kind": "exact"}, {"kind": "gaussian-noise", "variance": [0.1, 1]}]
+    found = specs(kind="ef21-sgdm", compressor={"kind": "top-k", "k": [1, 2]}, oracle=oracle, eta=[0.5, 1])
+    assert len(found) == 2 * 3 * 2
+    assert found[-1].flat() == {
+        "kind": "ef21-sgdm",
+        "compressor": "top-k",
+        "compressor.k": 2,
+        "oracle": "gaussian-noise",
+        "oracle.variance": 1.0,
+        "eta": 1.0,
+        "initial": "gradient",
+    }
+    method = found[-1].build()
+    assert (type(method.oracle), method.oracle.variance) == (GaussianNoise, 1.0)
+    (partial,) = specs(kind="ef21-pp", participation={"kind": "independent", "chance": 0.5})
+    assert partial.build().participation.chance == 0.5
+
+
+def test_a_component_that_is_left_out_is_its_default_and_is_told():
+    (omitted,), (given,) = specs(kind="ef21-sgdm"), specs(kind="ef21-sgdm", oracle={"kind": "exact"})
+    assert omitted == given and omitted.flat()["oracle"] == "exact" and isinstance(omitted.build().oracle, Exact)
+    assert run_ids(with_method(kind="ef21-sgdm")) == run_ids(with_method(kind="ef21-sgdm", oracle={"kind": "exact"}))
+    noisy = {"kind": "gaussian-noise", "variance": 1.0}
+    assert run_ids(with_method(kind="ef21-sgdm")) != run_ids(with_method(kind="ef21-sgdm", oracle=noisy))
+
+
+def damped(compressor: dict) -> dict:
+    return {"kind": "damped", "compressor": compressor}
+
+
+def test_compressors_may_be_inside_compressors_but_not_without_end():
+    scaled = {"kind": "rand-k", "k": [1, 2], "scaled": True}
+    deep = {"kind": "composition", "outer": damped(scaled), "inner": [{"kind": "top-k", "k": 2}, {"kind": "identity"}]}
+    found = specs(kind="ef21", compressor=deep)
+    assert len(found) == 4
+    assert found[0].flat()["compressor.outer.compressor.k"] == 1
+    assert found[0].build().compressor.outer.compressor.k == 1
+    (error,) = errors_of(with_method(kind="ef21", compressor=damped(deep)))
+    assert error.startswith(
+        "method[0].compressor.compressor.outer.kind: 'damped' has components, which is too deep here; accepted: "
+    )
+    assert "rand-k" in error and "composition" not in error
+
+
+def test_errors_in_nested_tables_name_the_innermost_one():
+    inner = {"kind": "top-k", "k": 1, "j": 2}
+    compressor = {"kind": "composition", "outer": {"kind": "rand-k", "k": "x"}, "inner": inner}
+    raw = with_method(kind="ef21-sgdm", compressor=compressor, oracle={"kind": "exact", "variance": 1}, eta="x")
+    assert errors_of(raw) == [
+        "method[0].compressor.outer.k: input should be a valid integer, not 'x'",
+        "method[0].compressor.inner.j: unknown field; accepted: kind, k",
+        "method[0].oracle.variance: unknown field; accepted: kind",
+        "method[0].eta: input should be a valid number, not 'x'",
+    ]
+    for wrong, told in (
+        ({"kind": "exat"}, "oracle.kind: unknown kind 'exat'; accepted: exact, "),  # and more, those of tests too
+        ({"variance": 1.0}, "oracle: needs a kind"),
+        ({"kind": 3}, "oracle.kind: unknown kind '3'"),
+        ("exact", "oracle: needs a table, such as { kind = ... }, not 'exact'"),
+        ({"kind": "gaussian-noise", "variance": -1.0}, "variance of the noise must be a finite number >= 0, not -1.0"),
+    ):
+        (error,) = errors_of(with_method(kind="ef21-sgdm", oracle=wrong))
+        assert error.startswith("method[0]") and told in error
+
+
+def test_a_component_that_does_not_fit_the_problem_is_told_with_its_method():
+    (error,) = errors_of(with_method(kind="ef21-pp", participation={"kind": "fixed-number", "workers": 9}))
+    assert error == "method[0] (ef21-pp): 9 workers cannot take part where there are 4"
+
+
+def test_a_number_that_may_be_left_out():
+    (omitted,), (given,) = specs(kind="diana"), specs(kind="diana", lam=0.5)
+    assert omitted.flat()["lam"] is None and given.flat()["lam"] == 0.5
+    assert "method[0].lam: " in errors_of(with_method(kind="diana", lam="x"))[0]
+    raw = with_method(kind="diana", compressor={"kind": "rand-k", "k": 1, "scaled": True})
+    (batch,) = make_plan(parse_config(raw)).batches
+    assert batch.case.resolved == {"lam": pytest.approx(1 / 3)}  # 1/(1 + omega), which theory chooses
+    assert make_plan(parse_config(with_method(kind="diana", lam=0.5))).batches[0].case.resolved == {}
+
+
+class Base:
+    """Classes to look at, out of the way of the registered ones."""
+
+
+@frozen_pytree
+class WithOptionalArray(Base):
+    k: int = field(default_factory=lambda: 3)
+    table: Array | None = None
+    kind = "with-optional-array"
+
+
+@frozen_pytree
+class WithArray(Base):
+    table: Array
+    kind = "with-array"
+
+
+def test_arrays_are_not_offered_to_configs():
+    assert list(constructors(Base)) == ["with-optional-array"]  # an array cannot be left out of the other
+    assert parameters(WithOptionalArray) == [Parameter("k", int, False, 3)]
+
+
+def test_the_same_kind_below_two_bases_is_no_ambiguity():
+    tables = schema().tables
+    assert {"Method.ef21", "Compressor.top-k", "GradientOracle.exact", "Participation.independent"} <= set(tables)
+    assert all(tag.count(".") == 1 for tag in tables if tag not in ("by-rule", "start"))
+
+
+def test_the_payload_is_part_of_a_run():
+    assert parse_config(small()).payload == 32
+    assert run_ids(small()) == run_ids(small("payload=32")) != run_ids(small("payload=64"))
+    assert errors_of(small("payload=16")) == ["payload: 16 is not accepted; accepted: 32, 64"]
 
 
 def test_a_run_keeps_its_id_when_the_sweep_grows():
@@ -210,7 +347,10 @@ plain = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(path=st.sampled_from(["rounds", "seeds", "problem", "method", "start", "name", "x"]), value=plain)
+@given(
+    path=st.sampled_from(["rounds", "seeds", "problem", "method", "start", "name", "plugins", "payload", "x"]),
+    value=plain,
+)
 def test_no_value_anywhere_ends_in_another_exception(path, value):
     try:
         parse_config({**tomllib.loads(SMALL), path: value})

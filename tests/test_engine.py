@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from problems import InvalidInput, LeastSquares, Problem, Quadratic
 from problems.pytrees import frozen_pytree
 from problems.registry import registered
-from simulator import DCGD, EF21, GD, Bits, Method, RandK, TopK, Trace, simulate
+from simulator import DCGD, EF21, GD, Method, RandK, TopK, Trace, simulate
 from simulator.engine import RECORDS_PER_CHUNK
 
 START = np.linspace(-1.0, 1.0, DIM)
@@ -39,7 +39,7 @@ def run(method: Method | None = None, stepsize: Any = GAMMA, rounds: int = 20, *
 def values(trace: Trace) -> dict[str, np.ndarray]:
     """All that a trace says of its runs, by name."""
     found = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
-    del found["round"], found["bits_per_worker"]
+    del found["round"]
     for theorem, verdict in trace.verdicts.items():
         found |= {f"{theorem}.{name}": value for name, value in vars(verdict).items() if name != "max_stepsize"}
     return found
@@ -69,9 +69,8 @@ def assert_same(left: Trace, right: Trace, choose: Any = ...) -> None:
 def test_shapes(stepsize, seed, shape):
     trace = run(EF21(RandK(2)), stepsize, rounds=7, record_every=3, seed=seed)
     assert trace.round.tolist() == [0, 3, 6, 7]  # the last one always
-    assert trace.bits_per_worker.shape == (4,)
     assert trace.final_point.shape == (*shape, DIM)
-    for name in ("loss", "loss_gap", "grad_norm_sq", "mean_grad_norm_sq"):
+    for name in ("loss", "loss_gap", "grad_norm_sq", "mean_grad_norm_sq", "min_grad_norm_sq", "bits_per_worker"):
         assert getattr(trace, name).shape == (*shape, 4)
     assert trace.diverged_round.shape == trace.target_round.shape == shape
     for verdict in trace.verdicts.values():
@@ -284,12 +283,9 @@ def test_a_class_that_is_no_pytree_is_named():
 
         def step(self, problem: Problem, stepsize: Any, state: Any, key: Any) -> Any: ...
 
-        def bits(self, dim: int) -> Bits:
-            return Bits(0, 0, 0)
-
     with pytest.raises(InvalidInput, match="Plain must be decorated with frozen_pytree"):
         run(Plain())
-    assert frozen_pytree(Plain)().bits(1) == Bits(0, 0, 0)
+    assert frozen_pytree(Plain)().deterministic  # and is none once it is decorated
 
 
 def test_a_start_that_is_out_of_range_is_refused():

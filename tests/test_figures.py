@@ -80,6 +80,27 @@ def test_every_run_has_a_line_and_a_bound_exactly_where_a_theorem_applies(result
     assert drawn(figure, "diverged-") == set(runs.run[runs.status == "diverged"]) != set()
 
 
+def test_a_bound_on_the_smallest_gradient_is_drawn_beside_it(tmp_path):
+    results = sweep(
+        tmp_path / "smallest",
+        "problem={kind='rare-features-logistic', workers=4, dim=6, features_per_worker=3, samples=4}",
+        "method.0.kind=ef21-sgd",
+        "method.0.oracle={kind='minibatch', size=2}",
+        "method.0.compressor.k=1",
+        "method.0.stepsize={rule='quadratic-mean-abc', multiple=[1, 1000]}",
+    )
+    figure, runs = draw_figures(results)["gradient-norm-by-rounds"], results.runs
+    applies = set(runs.run[runs.applies_quadratic_mean_abc.astype(bool)])
+    assert drawn(figure, "least-bound-") == applies and len(applies) == 1
+    assert "on the smallest" in texts(figure) and "on the smallest" not in texts(
+        draw_figures(results)["loss-gap-by-bits"]
+    )
+    (trace,) = (trace for run, trace in results.traces.groupby("run") if run in applies)
+    (line,) = (line for line in figure.axes[0].lines if str(line.get_gid()).startswith("least-bound-"))
+    assert np.array_equal(line.get_ydata(), trace.bound_quadratic_mean_abc, equal_nan=True)
+    assert (trace.min_grad_norm_sq[1:] <= trace.bound_quadratic_mean_abc[1:]).all()
+
+
 def test_a_bound_has_the_colour_of_its_run_and_is_dashed(figures):
     for axes in figures["gradient-norm-by-rounds"].axes:
         lines = {str(line.get_gid()): line for line in axes.lines}

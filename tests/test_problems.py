@@ -11,7 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from instances import INSTANCES, UNEQUAL, Quadratics, Samples, instance
+from evaluations import (
+    difference,
+    gradients_at,
+    losses_at,
+    many_differences,
+    many_gradients,
+    many_losses,
+    norms,
+    points,
+    slopes_at,
+    variances_at,
+    weighted_at,
+    worker_hessians,
+)
+from instances import INSTANCES, MORE_INSTANCES, UNEQUAL, Network, Quadratics, Samples, instance
 from numpy.testing import assert_allclose
 
 from problems import (
@@ -20,31 +34,22 @@ from problems import (
     LogisticRegression,
     Problem,
     Quadratic,
+    TwoLayerNetwork,
     load_dataset,
     partition,
 )
 from problems.regularizers import make_regularizer
+from problems.two_layer_network import estimation_points, tanh_difference
 
 EPS = np.finfo(float).eps
-every_instance = pytest.mark.parametrize("name", INSTANCES)
-on_samples = pytest.mark.parametrize("name", [name for name in INSTANCES if "logistic" in name or "squares" in name])
-
-
-# Problems are arguments of these compiled functions, so that instances of one shape share their programs.
-losses_at = jax.jit(lambda problem, x: problem.worker_losses(x))
-gradients_at = jax.jit(lambda problem, x: problem.worker_gradients(x))
-slopes_at = jax.jit(lambda problem, x: jax.jacrev(problem.worker_losses)(x))  # by automatic differentiation
-bends_at = jax.jit(lambda problem, x: jax.hessian(problem.worker_losses)(x))  # likewise
-difference = jax.jit(lambda problem, x, step: problem.loss_difference(x, step))
-many_gradients = jax.jit(lambda problem, x: jax.vmap(problem.worker_gradients)(x))
-many_differences = jax.jit(lambda problem, x, steps: jax.vmap(problem.loss_difference)(x, steps))
-many_losses = jax.jit(lambda problem, x: jax.vmap(problem.loss)(x))
-
-
-def points(problem: Problem, count: int, seed: int = 0) -> np.ndarray:
-    """Random points near and far, [count, d]."""
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((count, problem.dim)) * 10.0 ** rng.uniform(-2, 1, (count, 1))
+NAMES = [*INSTANCES, *MORE_INSTANCES]
+every_instance = pytest.mark.parametrize("name", NAMES)
+CERTIFIED = [name for name in NAMES if name != "network"]
+certified_instance = pytest.mark.parametrize("name", CERTIFIED)
+on_samples = pytest.mark.parametrize("name", [name for name in NAMES if "logistic" in name or "squares" in name])
+on_sums = pytest.mark.parametrize(
+    "name", [name for name in NAMES if "logistic" in name or "squares" in name] + ["network"]
+)
 
 
 def numbers(array: np.ndarray) -> list[Any]:
@@ -62,12 +67,26 @@ def exact_sample_loss(data: Samples, prediction: Decimal, target: Decimal) -> De
     return (1 + (-target * prediction).exp()).ln()
 
 
-def exact_worker_loss(data: Quadratics | Samples, worker: int, x: list[Decimal]) -> Decimal:
+def tanh(z: Decimal) -> Decimal:
+    return 1 - 2 / ((2 * z).exp() + 1)
+
+
+def exact_network_loss(data: Network, row: list[Decimal], x: list[Decimal], target: Decimal) -> Decimal:
+    h, p = data.hidden, len(row)
+    inner = [dot(row, x[k * p : (k + 1) * p]) + x[h * p + k] for k in range(h)]
+    prediction = sum((x[h * (p + 1) + k] * tanh(z) for k, z in enumerate(inner)), x[-1])
+    return (prediction - target) ** 2 / 2
+
+
+def exact_worker_loss(data: Quadratics | Samples | Network, worker: int, x: list[Decimal]) -> Decimal:
     if isinstance(data, Quadratics):
         rows, vector = numbers(data.matrices[worker]), numbers(data.vectors[worker])
         product = [dot(row, x) for row in rows]
         return dot(product, x) / 2 - dot(vector, x) + Decimal(float(data.constants[worker]))
     rows, targets = numbers(data.features[worker]), numbers(data.targets[worker])
+    if isinstance(data, Network):
+        losses = [exact_network_loss(data, row, x, target) for row, target in zip(rows, targets, strict=True)]
+        return sum(losses, Decimal(0)) / len(losses)
     losses = [exact_sample_loss(data, dot(row, x), target) for row, target in zip(rows, targets, strict=True)]
     penalties = {
         "none": lambda v: Decimal(0),
@@ -78,7 +97,7 @@ def exact_worker_loss(data: Quadratics | Samples, worker: int, x: list[Decimal])
     return sum(losses, Decimal(0)) / len(losses) + Decimal(float(data.strength)) * penalty
 
 
-def exact_loss(data: Quadratics | Samples, x: list[Decimal]) -> Decimal:
+def exact_loss(data: Quadratics | Samples | Network, x: list[Decimal]) -> Decimal:
     workers = len(data.vectors if isinstance(data, Quadratics) else data.features)
     return sum((exact_worker_loss(data, worker, x) for worker in range(workers)), Decimal(0)) / workers
 
@@ -216,16 +235,7 @@ def test_regularizers_agree_with_their_derivatives(kind):
 # --- constants ------------------------------------------------------------------------------------------
 
 
-def worker_hessians(problem: Problem, x: np.ndarray) -> np.ndarray:
-    """By automatic differentiation of the losses, [n, d, d]."""
-    return np.asarray(bends_at(problem, x))
-
-
-def norms(hessians: np.ndarray) -> np.ndarray:
-    return np.max(np.abs(np.linalg.eigvalsh(hessians)), axis=-1)
-
-
-@every_instance
+@certified_instance
 def test_smoothness_is_the_norm_of_the_hessian_at_the_origin(name):
     # where it is largest for every problem here
     problem = instance(name).problem
@@ -241,7 +251,7 @@ def test_smoothness_of_an_indefinite_worker_is_not_its_largest_eigenvalue():
     assert np.any(problem.worker_smoothness > 1.01 * largest) and not problem.workers_convex
 
 
-@every_instance
+@certified_instance
 def test_smoothness_is_never_violated(name):
     problem = instance(name).problem
     x, y = points(problem, 50, seed=3), points(problem, 50, seed=4)
@@ -256,7 +266,7 @@ def test_smoothness_is_never_violated(name):
         assert np.all(norms(worker_hessians(problem, point)) <= problem.worker_smoothness * (1 + 1e-13))
 
 
-@every_instance
+@certified_instance
 def test_smoothness_is_attained(name):
     # the control of the test above: along the top eigenvector at the origin, 0.99 L_i is violated
     problem = instance(name).problem
@@ -268,7 +278,7 @@ def test_smoothness_is_attained(name):
         assert np.linalg.norm(change) > 0.99 * float(problem.worker_smoothness[worker]) * 1e-4
 
 
-HAS_MINIMIZER = [name for name in INSTANCES if not name.startswith("logistic") or "l2" in name]
+HAS_MINIMIZER = [name for name in CERTIFIED if "logistic" not in name or "l2" in name]
 
 
 @pytest.mark.parametrize("name", HAS_MINIMIZER)
@@ -285,7 +295,7 @@ def test_minimizer_has_no_gradient_and_minimum_is_below_every_loss(name):
     assert np.all(many_losses(problem, problem.minimizer + points(problem, 100) / 100) > problem.minimum)
 
 
-@pytest.mark.parametrize("name", [name for name in INSTANCES if name not in HAS_MINIMIZER])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in HAS_MINIMIZER])
 def test_without_a_known_minimizer_the_lower_bound_is_below_every_loss(name):
     problem = instance(name).problem
     assert problem.minimizer is None and problem.minimum is None and problem.pl_constant is None
@@ -302,7 +312,7 @@ def test_polyak_lojasiewicz_inequality(name):
 
 
 # mu of logistic regression is that of its regulariser alone, and with the nonconvex one mu is a bound only
-EXACT_PL = [name for name in HAS_MINIMIZER if "logistic" not in name and "nonconvex" not in name]
+EXACT_PL = [name for name in HAS_MINIMIZER if "logistic" not in name and not name.endswith("nonconvex")]
 
 
 @pytest.mark.parametrize("name", EXACT_PL)
@@ -350,60 +360,260 @@ def test_a_column_of_another_unit_is_not_a_flat_direction():
     assert problem.pl_constant < 1e-17
 
 
-# --- quadratics with prescribed constants ---------------------------------------------------------------
+# --- what the theorems on heterogeneity, sparsity and stochastic gradients need ----------------------------
 
 
-@pytest.mark.parametrize("structure", ["dense", "diagonal"])
-@pytest.mark.parametrize("profile", ["one-large", "geometric"])
-@pytest.mark.parametrize(
-    ("workers", "dim", "ratio", "mean_smoothness", "mu"),
-    [
-        (1, 2, 1.0, 1.0, 0.5),
-        (2, 2, 1.3, 3.0, 1e-3),
-        (10, 3, 3.0, 1.0, 1e-2),
-        (50, 20, 6.0, 7.0, 1e-4),
-        (40, 5, 1.0, 1e-6, 1e-8),
-    ],
-)
-def test_random_quadratics_have_the_prescribed_constants(structure, profile, workers, dim, ratio, mean_smoothness, mu):
-    problem = Quadratic.random(workers, dim, mean_smoothness, ratio, mu, profile, structure, seed=workers)
+def mean_squared_change(problem: Problem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """sqrt((1/n) sum_i |grad f_i(x) - grad f_i(y)|^2) / |x - y| of pairs [k, d], [k, d] -> [k]."""
+    change = np.asarray(many_gradients(problem, x)) - np.asarray(many_gradients(problem, y))
+    return np.sqrt(np.mean(np.sum(change**2, axis=2), axis=1)) / np.linalg.norm(x - y, axis=1)
+
+
+def pairs_of_points(dim: int, count: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Far ones and neighbours, and such that differ in one coordinate only. [k, d] each."""
+    rng = np.random.default_rng(21)
+    x, step = rng.standard_normal((2, count, dim))
+    step[: count // 2] *= 1e-3
+    step[::3] *= np.arange(dim) == rng.integers(0, dim, (len(step[::3]), 1))
+    return x, x + step
+
+
+@certified_instance
+def test_mean_squared_smoothness_is_never_violated_and_between_its_bounds(name):
+    problem = instance(name).problem
+    constant = problem.mean_squared_smoothness
+    assert np.all(mean_squared_change(problem, *pairs_of_points(problem.dim)) <= constant * (1 + 1e-9))
+    squares = np.asarray(problem.worker_smoothness) ** 2
+    assert float(problem.smoothness) <= constant * (1 + 1e-12)
+    assert constant <= np.sqrt(squares.mean()) * (1 + 1e-12)
+    assert constant <= np.sqrt(problem.sparsity.spread / problem.num_workers * squares.max()) * (1 + 1e-12)
+    # the control: along the top eigenvector of the mean square at the origin, a smaller constant is violated
+    hessians = worker_hessians(problem, np.zeros(problem.dim))
+    values, vectors = np.linalg.eigh(np.mean(hessians @ hessians, axis=0))
+    found = mean_squared_change(problem, np.zeros((1, problem.dim)), 1e-4 * vectors[None, :, -1])[0]
+    assert found == pytest.approx(np.sqrt(values[-1]), rel=1e-5)
+    if hasattr(problem, "matrices"):
+        assert_allclose(constant, found, rtol=1e-9)  # exact for quadratics
+    assert found > 0.6 * constant
+
+
+def test_mean_squared_smoothness_of_rare_features_is_below_the_quadratic_mean():
+    problem = LogisticRegression.rare_features(8, 8, 2)  # all L_i = 1 and c = 2
+    assert problem.mean_squared_smoothness == pytest.approx(np.sqrt(2 / 8))
+
+
+@every_instance
+def test_strong_convexity_of_the_workers(name):
+    problem = instance(name).problem
+    at = [np.zeros(problem.dim), np.ones(problem.dim), -np.ones(problem.dim), *points(problem, 3)]
+    lowest = min(np.linalg.eigvalsh(worker_hessians(problem, x)).min() for x in at)
+    found = problem.worker_strong_convexity
+    if found is None:
+        assert lowest < 1e-12 or ("logistic" in name and "l2" not in name)
+    else:
+        assert 0 < found <= lowest * (1 + 1e-12)
+        assert found <= problem.strong_convexity * (1 + 1e-12)
+        assert found == pytest.approx(0.1) if "logistic" in name else found >= lowest * (1 - 1e-12)
+
+
+def used_coordinates(data: Quadratics | Samples | Network, dim: int) -> np.ndarray:
+    """Whether f_i depends on coordinate j, by loops over the raw data. [n, d]."""
+    if isinstance(data, Network):
+        return np.ones((len(data.features), dim), bool)
+    if isinstance(data, Quadratics):
+        rows = [[*a, b] for a, b in zip(data.matrices, data.vectors, strict=True)]
+    else:
+        rows = [[*block, *([np.ones(dim)] if data.regularizer != "none" else [])] for block in data.features]
+    return np.array([[any(row[j] != 0 for row in worker) for j in range(dim)] for worker in rows])
+
+
+@every_instance
+def test_sparsity_is_counted_exactly(name):
+    problem, data = instance(name)
+    used = used_coordinates(data, problem.dim)
     constants = np.asarray(problem.worker_smoothness)
-    assert_allclose(problem.smoothness, mean_smoothness, rtol=1e-10)
-    assert_allclose(constants.mean(), mean_smoothness, rtol=1e-10)
-    assert_allclose(np.sqrt(np.mean(constants**2)) / constants.mean(), ratio, rtol=1e-10)
-    assert_allclose(problem.pl_constant, mu, rtol=1e-10)
-    assert_allclose(problem.strong_convexity, mu, rtol=1e-10)
-    assert problem.workers_convex
-    assert problem.matrices.ndim == {"dense": 3, "diagonal": 2}[structure]
-    hessians = (
-        np.asarray(problem.matrices) if structure == "dense" else np.stack([np.diag(row) for row in problem.matrices])
+    load = max(sum(constants[i] for i in range(problem.num_workers) if used[i, j]) for j in range(problem.dim))
+    expected = (max(used.sum(axis=0)), max(used.sum(axis=1)), load)
+    assert_allclose(problem.sparsity, expected, rtol=1e-12)
+    everything = (problem.num_workers, problem.dim, constants.sum())
+    assert np.allclose(problem.sparsity, everything) == (name != "sparse-logistic")
+
+
+def test_sparsity_of_quadratics_sees_a_coordinate_of_the_vector_alone():
+    # coordinate 0 of both, 1 of the first, 2 of the second through b only, 3 of nobody
+    diagonals = np.array([[2.0, 5.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]])
+    for matrices in (diagonals, np.stack([np.diag(row) for row in diagonals])):
+        assert Quadratic.from_arrays(matrices, np.zeros((2, 4))).sparsity == (2, 2, 8)
+    vectors = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 0.0, -1.0, 0.0]])
+    assert Quadratic.from_arrays(diagonals, vectors).sparsity == (2, 3, 8)
+
+
+@pytest.mark.parametrize("regularizer", ["l2", "nonconvex"])
+def test_a_regularizer_uses_every_coordinate(regularizer):
+    data = instance("sparse-logistic").data
+    problem = LogisticRegression.from_arrays(data.features, data.targets, regularizer, 0.1)
+    constants = np.asarray(problem.worker_smoothness)
+    assert_allclose(problem.sparsity, (problem.num_workers, problem.dim, constants.sum()), rtol=1e-12)
+
+
+def sample_loss(kind: tuple[str, Any], x: Any, row: Any, target: Any, strength: Any) -> Any:
+    """f_ij, written out again; the kind is ("network", h) or the loss and the regulariser."""
+    loss, option = kind
+    if loss == "network":
+        h, p = option, len(row)
+        inner = x[: h * p].reshape(h, p) @ row + x[h * p : h * (p + 1)]
+        return (x[h * (p + 1) : -1] @ jnp.tanh(inner) + x[-1] - target) ** 2 / 2
+    penalty = {"none": 0.0, "l2": jnp.sum(x**2) / 2, "nonconvex": jnp.sum(x**2 / (1 + x**2))}[option]
+    prediction = row @ x
+    fit = (prediction - target) ** 2 / 2 if loss == "squares" else jnp.logaddexp(0.0, -target * prediction)
+    return fit + strength * penalty
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def of_every_sample(derivative: Any, kind: tuple[str, Any], xs: Any, rows: Any, targets: Any, strength: Any) -> Any:
+    at_one = jax.vmap(derivative(partial(sample_loss, kind)), (None, 0, 0, None))
+    return jax.vmap(at_one, (0, None, None, None))(xs, rows, targets, strength)
+
+
+def by_sample(data: Samples | Network, xs: np.ndarray, derivative: Any = jax.grad) -> list[np.ndarray]:
+    """grad f_ij(x) (or another derivative) by automatic differentiation. [k, d] -> n times [k, m_i, d]."""
+    network = isinstance(data, Network)
+    kind, strength = (("network", data.hidden), 0.0) if network else ((data.loss, data.regularizer), data.strength)
+    rows, targets = np.concatenate(data.features), np.concatenate(data.targets)
+    every = np.asarray(of_every_sample(derivative, kind, xs, rows, targets, strength))
+    return np.split(every, np.cumsum([len(block) for block in data.features])[:-1], axis=1)
+
+
+@on_sums
+def test_weighted_gradients_are_those_of_the_samples(name):
+    problem, data = instance(name)
+    x = points(problem, 2)[1]
+    expected = [block[0] for block in by_sample(data, x[None])]
+    counts = [len(block) for block in data.features]
+    assert np.asarray(problem.sample_counts).tolist() == counts and problem.most_samples == max(counts)
+    close = partial(assert_allclose, rtol=1e-11, atol=1e-11 * max(np.max(np.abs(block)) for block in expected))
+    uniform = np.array([[(j < m) / m for j in range(max(counts))] for m in counts])
+    close(weighted_at(problem, x, uniform), problem.worker_gradients(x))
+    for j in range(max(counts)):
+        one_hot = np.array([np.arange(max(counts)) == min(j, m - 1) for m in counts], float)
+        close(weighted_at(problem, x, one_hot), [block[min(j, len(block) - 1)] for block in expected])
+    mixed = np.random.default_rng(22).dirichlet(np.ones(max(counts)), len(counts)) * (uniform > 0)
+    mixed /= mixed.sum(axis=1, keepdims=True)
+    rows = [w[:m] @ block for w, m, block in zip(mixed, counts, expected, strict=True)]
+    close(weighted_at(problem, x, mixed), rows)
+    # the control: another weighting gives something else, unless there is a single sample
+    distance = np.linalg.norm(np.asarray(rows) - problem.worker_gradients(x), axis=1)
+    assert np.all((distance > 1e-6) == (np.array(counts) > 1))
+
+
+@on_sums
+def test_sample_variances_are_those_of_the_samples(name):
+    problem, data = instance(name)
+    counts = np.array([len(block) for block in data.features])
+    for x in points(problem, 3):
+        blocks = [block[0] for block in by_sample(data, x[None])]
+        expected = np.array([np.mean(np.sum((block - block.mean(axis=0)) ** 2, axis=1)) for block in blocks])
+        squares = np.array([np.mean(np.sum(block**2, axis=1)) for block in blocks])
+        found = np.asarray(variances_at(problem, x))
+        assert np.all(np.abs(found - expected) <= 1e-12 * squares)
+        # the control: as if padding were samples, and as if nothing varied
+        padded = expected * counts / problem.most_samples
+        assert np.any(np.abs(found - padded) > 1e-3 * expected) == (len(set(counts)) > 1)
+        assert np.all((found > 1e-6 * squares) == (counts > 1))
+
+
+@on_sums
+def test_sample_smoothness_is_never_violated(name):
+    problem, data = instance(name)
+    # of a network: within reach of where its curvature was looked at, and far from bounds that are only that
+    reach, factor = (0.5, 12) if name == "network" else (1.0, 4)
+    x, y = (reach * at for at in pairs_of_points(problem.dim))
+    distance = np.linalg.norm(x - y, axis=1)
+    changes = [a - b for a, b in zip(by_sample(data, x), by_sample(data, y), strict=True)]
+    spreads = [change - change.mean(axis=1, keepdims=True) for change in changes]
+    largest = [np.max(np.linalg.norm(change, axis=2).max(axis=1) / distance) for change in changes]
+    varied = [np.max(np.sqrt(np.mean(np.sum(spread**2, axis=2), axis=1)) / distance) for spread in spreads]
+    constants, differences = problem.sample_smoothness, problem.sample_difference_smoothness
+    assert np.all(largest <= constants * (1 + 1e-9)) and np.all(varied <= differences * (1 + 1e-9))
+    assert np.all(differences <= constants * (1 + 1e-12))
+    assert np.all(problem.worker_smoothness <= constants * (1 + 1e-12))
+    # the control: constants a few times smaller are violated
+    assert np.any(largest > constants / factor) and np.any(varied > differences / factor)
+
+
+@pytest.mark.parametrize("name", ["logistic", "logistic-nonconvex-unequal", "squares-nonconvex"])
+def test_sample_smoothness_is_attained(name):
+    # at the origin, along the longest row
+    problem, data = instance(name)
+    for worker, block in enumerate(data.features):
+        longest = np.argmax(np.linalg.norm(block, axis=1))
+        step = 1e-5 * block[longest] / np.linalg.norm(block[longest])
+        here, there = by_sample(data, np.stack([0 * step, step]))[worker][:, longest]
+        assert np.linalg.norm(there - here) > 0.99 * problem.sample_smoothness[worker] * 1e-5
+
+
+@pytest.mark.parametrize("name", ["logistic-unequal", "squares-unequal"])
+def test_rows_of_weight_zero_do_not_count(name):
+    # what is in the padding changes nothing, so that no constant can see how long it is
+    problem, data = instance(name)
+    x = points(problem, 1)[0]
+    for worker, (block, targets) in enumerate(zip(data.features, data.targets, strict=True)):
+        alone = type(problem).from_arrays([block], [targets])
+        for constant in ("sample_smoothness", "sample_difference_smoothness", "worker_smoothness"):
+            assert_allclose(getattr(alone, constant)[0], getattr(problem, constant)[worker], rtol=1e-12)
+        assert_allclose(variances_at(alone, x)[0], variances_at(problem, x)[worker], rtol=1e-9, atol=1e-12)
+
+
+# --- the network, whose constants are estimates ---------------------------------------------------------
+
+
+def test_estimates_of_a_network_are_the_largest_hessian_norms_at_its_points():
+    problem = instance("network").problem
+    found = [worker_hessians(problem, x) for x in estimation_points(problem.dim)]
+    expected = np.max([norms(hessians) for hessians in found], axis=0)
+    # from below, and by little
+    assert np.all(problem.worker_smoothness <= expected * (1 + 1e-9))
+    assert_allclose(problem.worker_smoothness, expected, rtol=0.02)
+    assert_allclose(problem.smoothness, np.max([norms(hessians.mean(axis=0)) for hessians in found]), rtol=0.02)
+    assert problem.smoothness <= problem.worker_smoothness.mean() * (1 + 1e-9)
+    assert not problem.certified and all(instance(name).problem.certified for name in CERTIFIED)
+
+
+def test_a_network_has_no_global_smoothness():
+    problem = instance("network").problem
+    far = 0.1 * np.random.default_rng(0).standard_normal(problem.dim)
+    far[-3:-1] = 100.0  # the outer weights
+    assert np.any(norms(worker_hessians(problem, far)) > 2 * np.asarray(problem.worker_smoothness))
+
+
+def test_curvatures_of_a_networks_samples_bound_their_hessians():
+    problem, data = instance("network")
+    xs = np.concatenate([np.zeros((1, problem.dim)), points(problem, 4)])
+    bounds = np.asarray(jax.vmap(problem._sample_curvatures)(xs))
+    for worker, hessians in enumerate(by_sample(data, xs, jax.hessian)):
+        exact, bound = norms(hessians), bounds[:, worker]
+        count = exact.shape[1]
+        assert np.all(exact <= bound[:, :count] * (1 + 1e-12)) and np.all(bound[:, count:] == 0)
+        assert np.any(exact > bound[:, :count] / 3)
+
+
+def test_a_network_on_a_data_set():
+    problem = TwoLayerNetwork.from_dataset(
+        "breast-cancer-wisconsin", workers=3, hidden=2, scaling="standardize", split="by-label"
     )
-    assert_allclose(norms(hessians), constants, rtol=1e-10)
-    assert_allclose(norms(hessians.mean(axis=0)[None]), mean_smoothness, rtol=1e-10)
+    assert problem.num_workers == 3 and problem.dim == 2 * (30 + 2) + 1 and problem.most_samples == 189
+    assert set(np.unique(problem.shards.targets)) == {-1.0, 1.0}
+    assert problem.sparsity == pytest.approx((3, 65, float(np.sum(problem.worker_smoothness))))
 
 
-def test_random_quadratics_have_minimizers_of_their_own():
-    problem = Quadratic.random(6, 4, smoothness_ratio=2.0)
-    own = [np.linalg.solve(a, b) for a, b in zip(problem.matrices, problem.vectors, strict=True)]
-    assert min(np.linalg.norm(own[i] - own[j]) for i in range(6) for j in range(i)) > 0.1
-    at_optimum = np.linalg.norm(problem.worker_gradients(jnp.asarray(problem.minimizer)), axis=1)
-    assert np.all(at_optimum > 1e-3)
-
-
-def test_random_quadratics_are_those_of_their_seed():
-    first, again, other = (Quadratic.random(3, 4, seed=seed).matrices for seed in (1, 1, 2))
-    assert np.array_equal(first, again) and not np.allclose(first, other)
-
-
-def test_random_quadratics_differ_in_more_than_their_scale():
-    problem = Quadratic.random(3, 4, pl_constant=0.1)
-    shapes = np.asarray(problem.matrices / problem.worker_smoothness[:, None, None])
-    assert np.max(np.abs(shapes - shapes[0])) > 1e-3
-
-
-def test_the_largest_ratio_leaves_one_worker_with_everything():
-    problem = Quadratic.random(4, 3, smoothness_ratio=2.0)
-    assert_allclose(problem.worker_smoothness, [4, 0, 0, 0], atol=1e-12)
+def test_the_difference_of_tanh_is_accurate_relative_to_itself():
+    z = np.array([-30.0, -3.0, -0.1, 0.0, 1e-8, 2.0, 17.0])
+    for change in (1e-12, -1e-3, 0.999, -1.001, 4.0):
+        with localcontext(prec=60):
+            exact = [float(tanh(Decimal(a) + Decimal(change)) - tanh(Decimal(a))) for a in map(float, z)]
+        found = tanh_difference(jnp.asarray(z), jnp.full(len(z), change))
+        small = abs(change) < 1
+        assert_allclose(found, exact, rtol=1e-13 if small else 0, atol=0 if small else 1e-15)
 
 
 # --- real data ------------------------------------------------------------------------------------------
@@ -514,6 +724,39 @@ ROWS, LABELS = np.ones((2, 3, 4)), np.ones((2, 3))
             "number of samples, 569; given 1000000",
         ),
         (lambda: LeastSquares.from_dataset("breast-cancer-wisconsn", workers=2), "did you mean"),
+        (
+            lambda: Quadratic.random(4, 3, minimizers="comon"),
+            "'comon'; known: common, different; did you mean 'common'",
+        ),
+        (lambda: Quadratic.nonconvex(1, 3), "single worker has no heterogeneity; it must be 0, not 1"),
+        (lambda: Quadratic.nonconvex(3, 3, heterogeneity=-1.0), "heterogeneity must be finite and >= 0, not -1"),
+        (lambda: Quadratic.nonconvex(3, 1), "dim must be at least 2, not 1"),
+        (lambda: Quadratic.nonconvex(3, 3, pl_constant=1.0), "pl_constant .* smoothness = 1, not 1"),
+        (lambda: Quadratic.nonconvex(3, 3, heterogeneity=1e14), "rounding error.*not 0.01"),
+        (lambda: Quadratic.nonconvex(2.5, 3), "workers must be a whole number >= 1, not 2.5"),
+        (lambda: Quadratic.tridiagonal(3, 0), "dim must be a whole number >= 1, not 0"),
+        (lambda: Quadratic.tridiagonal(3, 3, noise=np.nan), "noise must be finite and >= 0, not nan"),
+        (lambda: Quadratic.tridiagonal(3, 3, pl_constant=0.0), "pl_constant must be above .*not 0"),
+        (lambda: Quadratic.tridiagonal(10**5, 10**4), "GiB"),
+        (lambda: Quadratic.worst_case(dim=3), "dim must be 1 or 2, not 3"),
+        (lambda: Quadratic.worst_case(pl_constant=1.0), "pl_constant .* smoothness = 1, not 1"),
+        (lambda: Quadratic.worst_case(smoothness=np.inf), "smoothness must be positive and finite, not inf"),
+        (lambda: LogisticRegression.rare_features(3, 4, 5), "features_per_worker must be at most dim = 4, not 5"),
+        (lambda: LogisticRegression.rare_features(3, 4, 0), "features_per_worker must be .*>= 1, not 0"),
+        (lambda: LogisticRegression.rare_features(4, 4, 2, smoothness_ratio=2.0), "L_i = 0.*less than .* 2"),
+        (lambda: LogisticRegression.rare_features(4, 4, 2, smoothness_ratio=3.0), "sqrt\\(4\\) = 2, not at 3"),
+        (lambda: LogisticRegression.rare_features(4, 4, 2, mean_smoothness=0.0), "mean_smoothness must be positive"),
+        (lambda: LogisticRegression.rare_features(4, 4, 2, samples=0), "samples must be a whole number >= 1, not 0"),
+        (lambda: LeastSquares.nonconvex_regression(4, smoothness_variance=1e4), "at most .* 7500, not 10000"),
+        (lambda: LeastSquares.nonconvex_regression(4, smoothness_variance=-1.0), "smoothness_variance .*not -1"),
+        (lambda: LeastSquares.nonconvex_regression(strength=25.0), "smallest L_i .* 2 strength = 50"),
+        (lambda: LeastSquares.nonconvex_regression(strength=0.0), "strength > 0, not 0"),
+        (
+            lambda: LeastSquares.nonconvex_regression(smoothness_variance=4e6, profile="geometric"),
+            "smoothness_variance 4e\\+06 with mean 50: .*out of reach",
+        ),
+        (lambda: TwoLayerNetwork.from_arrays(ROWS, LABELS, 0), "hidden must be a whole number >= 1, not 0"),
+        (lambda: TwoLayerNetwork.from_arrays(np.nan * ROWS, LABELS), "worker 0 .*not finite"),
     ],
 )
 def test_bad_input_is_named(make, message):

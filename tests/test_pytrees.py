@@ -6,12 +6,14 @@ from typing import Any
 
 import jax
 import pytest
-from instances import INSTANCES, examples, instance
+from compressor_examples import compressor_examples
+from instances import INSTANCES, instance
+from method_examples import method_examples
 
 from problems.pytrees import frozen_pytree, static
 from problems.registry import registered
 from problems.regularizers import Regularizer
-from simulator import Compressor, Method
+from simulator import RandK, TopK
 
 
 @frozen_pytree
@@ -53,8 +55,9 @@ def test_instances_are_frozen_and_equal_only_to_themselves():
 
 def test_structures_tell_all_classes_apart():
     problems = [instance(name).problem for name in INSTANCES]
+    methods = method_examples(TopK(2), RandK(2, scaled=True))
     regularizers = [cls(0.1) for cls in registered(Regularizer).values()]
-    things = problems + regularizers + [*examples(Compressor)] + [*examples(Method)]
+    things = problems + regularizers + compressor_examples() + [*methods.values()]
     # problems and methods are told apart by what they hold, too
     kinds = [[type(thing), *(type(getattr(thing, part.name)) for part in fields(thing))] for thing in things]
     for (thing, kind), (other, other_kind) in combinations(zip(things, kinds, strict=True), 2):

@@ -1,6 +1,6 @@
 """Convergence: a metric against rounds or bits, a panel a problem, each run beside its theorem's bound."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from experiments.columns import column
 from experiments.figures.frame import frame
-from experiments.figures.style import COLORS, DASHED, GREY
-from experiments.figures.sweep import Look, Sweep, Table, problem_items, theorems_of
+from experiments.figures.style import COLORS, DASHED, DOTTED, GREY
+from experiments.figures.sweep import Look, Sweep, Table, method_of, problem_items
 from experiments.figures.words import MINUS, wrapped
-from simulator import Theorem
+from simulator import Method, Theorem
 from simulator.theorem import at_model
 
 __all__ = ["HORIZONTALS", "METRICS", "draw_convergence"]
@@ -26,15 +26,24 @@ class Metric(NamedTuple):
     """What the vertical axis shows, and the theorems' bounds that belong there."""
 
     column: str
-    bounded: Literal["mean_grad_norm_sq", "lyapunov"]
-    bound: str  # what the dashed lines are, in words
+    bounds: dict[str, str]  # what their theorems bound (`Theorem.bounded`), with the words for their lines
 
 
 METRICS = {
     "gradient-norm": Metric(
-        "grad_norm_sq", "mean_grad_norm_sq", r"theorem's bound on the mean of $\|\nabla f(x^s)\|^2$ over $s < t$"
+        "grad_norm_sq",
+        {
+            "mean_grad_norm_sq": r"theorem's bound on the mean of $\|\nabla f(x^s)\|^2$ over $s < t$",
+            "min_grad_norm_sq": r"theorem's bound on the smallest $\|\nabla f(x^s)\|^2$ over $s < t$",
+        },
     ),
-    "loss-gap": Metric("loss_gap", "lyapunov", "theorem's bound on its Lyapunov value, at least the loss gap"),
+    "loss-gap": Metric("loss_gap", {"lyapunov": "theorem's bound on its Lyapunov value, at least the loss gap"}),
+}
+# Names and looks of the lines, by what they bound.
+LINES = {
+    "mean_grad_norm_sq": ("bound", DASHED),
+    "min_grad_norm_sq": ("least-bound", DOTTED),
+    "lyapunov": ("bound", DASHED),
 }
 HORIZONTALS = {"rounds": "round", "bits": "bits_per_worker"}
 HORIZONTAL_LABELS = {"round": "round $t$", "bits_per_worker": "bits sent by each worker"}
@@ -47,15 +56,21 @@ class Curve(NamedTuple):
     look: Look
     x: np.ndarray  # rounds or bits, [R]
     y: np.ndarray  # measured; NaN from where the run diverged, [R]
-    bound: np.ndarray | None  # on the same axis, [R]
+    bounds: dict[str, np.ndarray]  # on the same axis, by what they bound, [R] each
     diverged_at: float | None  # in units of x
 
 
+def _bounds(run: Any, trace: pd.DataFrame, metric: Metric) -> dict[str, np.ndarray]:
+    """The bounds to draw, one for everything that a theorem which applies bounds."""
+    found = {bounded: _bound(run, trace, bounded) for bounded in metric.bounds}
+    return {bounded: bound for bounded, bound in found.items() if bound is not None}
+
+
 def _bound(run: Any, trace: pd.DataFrame, bounded: str) -> np.ndarray | None:
-    """The bound to draw: of the theorem that named the stepsize, else the smallest; None where no theorem applies."""
+    """The bound of the theorem that named the stepsize, else the smallest; None where no theorem applies."""
     bounds = {
         theorem.name: trace[column(theorem.name, "bound")].to_numpy()
-        for theorem in theorems_of(run["method.kind"])
+        for theorem in method_of(run["method.kind"]).theorems
         if theorem.bounded == bounded and _on_axis(theorem) and run.get(column(theorem.name, "applies")) == True  # noqa: E712
     }
     smallest = min(bounds, key=lambda name: bounds[name][-1], default=None)
@@ -64,15 +79,15 @@ def _bound(run: Any, trace: pd.DataFrame, bounded: str) -> np.ndarray | None:
 
 def _on_axis(theorem: Theorem) -> bool:
     """Whether a bound on V is one on the loss gap: not where V looks at another point, or at distances only."""
-    return theorem.bounded == "mean_grad_norm_sq" or (theorem.uses_loss and theorem.point is at_model)
+    return theorem.bounded != "lyapunov" or (theorem.uses_loss and theorem.point is at_model)
 
 
 def _curve(sweep: Sweep, run: Any, metric: Metric, horizontal: str) -> Curve:
     trace = sweep.traces[run.run]
     x = trace[horizontal].to_numpy(float)
     diverged_at = None if pd.isna(run.diverged_round) else float(np.interp(run.diverged_round, trace["round"], x))
-    y, bound = trace[metric.column].to_numpy(), _bound(run, trace, metric.bounded)
-    return Curve(run.run, sweep.looks[run.variant], x, y, bound, diverged_at)
+    y, bounds = trace[metric.column].to_numpy(), _bounds(run, trace, metric)
+    return Curve(run.run, sweep.looks[run.variant], x, y, bounds, diverged_at)
 
 
 def _limits(curves: list[Curve], precision: str) -> tuple[float, float] | None:
@@ -83,7 +98,7 @@ def _limits(curves: list[Curve], precision: str) -> tuple[float, float] | None:
     start = max(curve.y[0] for curve in curves)
     calm = [curve for curve in curves if curve.diverged_at is None]
     measured = np.concatenate([[start], *(curve.y for curve in calm)])
-    bounds = np.concatenate([[start], *(curve.bound for curve in calm if curve.bound is not None)])
+    bounds = np.concatenate([[start], *(bound for curve in calm for bound in curve.bounds.values())])
     if not start > 0:
         return None
     lowest = max(np.nanmin(measured[measured > 0]), start * np.finfo(precision).eps ** 1.5)
@@ -130,7 +145,8 @@ def draw_convergence(sweep: Sweep, panels: list[int], metric: Metric, horizontal
 
 def _vertical_label(metric: Metric, runs: Table) -> str:
     if metric.column == "grad_norm_sq":
-        return r"$\|\nabla f(x^t)\|^2$"
+        own = any(method_of(kind).stationarity is not Method.stationarity for kind in runs["method.kind"].unique())
+        return "stationarity (squared norm)" if own else r"$\|\nabla f(x^t)\|^2$"
     return r"$f(x^t) - f^\star$" if runs.minimum_known.all() else f"$f(x^t)$ {MINUS} lower bound"
 
 
@@ -163,8 +179,9 @@ def _draw_curve(axes: Axes, curve: Curve, x: np.ndarray, y: np.ndarray, width: f
     place = (0.02 + 0.013 * (COLORS.index(look.color)), 0.12)  # markers apart, and not all in the same places
     style = {"color": look.color, "linewidth": width}
     axes.plot(x, y, marker=look.marker, markevery=place, markeredgewidth=0, **style, gid=f"run-{curve.run}")
-    if curve.bound is not None:
-        axes.plot(curve.x, curve.bound, color=look.color, **DASHED, gid=f"bound-{curve.run}")
+    for bounded, bound in curve.bounds.items():
+        name, line = LINES[bounded]
+        axes.plot(curve.x, bound, color=look.color, **line, gid=f"{name}-{curve.run}")
     if curve.diverged_at is not None:
         cross = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "clip_on": False, "zorder": 5}
         axes.plot(x[-1:], y[-1:], color=look.color, **cross, gid=f"diverged-{curve.run}")
@@ -193,8 +210,9 @@ def _convergence_handles(sweep: Sweep, curves: list[Curve], metric: Metric) -> l
         Line2D([], [], color=look.color, marker=look.marker, linewidth=1.6, markeredgewidth=0, label=look.label)
         for look in sweep.looks
     ]
-    if any(curve.bound is not None for curve in curves):
-        handles.append(Line2D([], [], color=GREY, **DASHED, label=metric.bound))
+    for bounded, words in metric.bounds.items():
+        if any(bounded in curve.bounds for curve in curves):
+            handles.append(Line2D([], [], color=GREY, **LINES[bounded][1], label=words))
     if any(curve.diverged_at is not None for curve in curves):
         handles.append(Line2D([], [], color=GREY, linestyle="", marker="x", markeredgewidth=1.6, label="diverged"))
     return handles

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.style
 
-__all__ = ["COLORS", "DASHED", "GREY", "GUIDE", "MARKERS", "WIDTH", "figure_style"]
+__all__ = ["COLORS", "DASHED", "DOTTED", "GREY", "GUIDE", "MARKERS", "WIDTH", "figure_style"]
 
 WIDTH = 7.0  # inches, two columns of a paper; fonts below are as printed at this width
 
@@ -14,6 +14,7 @@ WIDTH = 7.0  # inches, two columns of a paper; fonts below are as printed at thi
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("", "o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
+DOTTED: dict[str, Any] = {"linestyle": (0, (1, 1.5)), "linewidth": 1.1}
 GREY, GUIDE = "#707070", "#d9d9d9"
 
 STYLE = {

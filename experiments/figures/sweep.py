@@ -10,9 +10,9 @@ from experiments.figures.style import COLORS, MARKERS
 from experiments.figures.words import said, say, stepsize_text, typeset, wrapped
 from experiments.store import Results
 from problems.registry import registered
-from simulator import Method, Theorem
+from simulator import Method
 
-__all__ = ["Look", "Sweep", "Table", "problem_items", "theorems_of", "title"]
+__all__ = ["Look", "Sweep", "Table", "method_of", "problem_items", "title"]
 
 MOST_PANELS = 9  # a figure
 Table = Any  # a pandas DataFrame; its type stubs do not know what a mask selects
@@ -136,7 +136,8 @@ def title(sweep: Sweep) -> str:
     """What all runs have in common: method, problem, and what the stepsizes are."""
     runs = sweep.runs
     row = runs.iloc[0]
-    names = [name for name in ("method.kind", "method.compressor", "method.compressor.k") if name in runs]
+    given = {field for table in sweep.results.config.raw["method"] for field in table}
+    names = [name for name in named(runs, "method.") if name.split(".")[1] in given]
     method = [text for name in names if not differs(runs, name, "method.kind") for text in said(row, [name])]
     method += [row.stepsize_text] * (runs.stepsize_text.nunique() == 1)
     first = ["; ".join([*([", ".join(method)] if method else []), say("problem.kind", row["problem.kind"])])]
@@ -151,12 +152,12 @@ def _stepsize_formulas(runs: Table) -> list[str]:
     """The largest stepsizes after which rules are named, e.g. "quadratic-mean = 1 / (L + L_QM ξ)"."""
     found = {}
     for kind, rule in runs[["method.kind", "rule"]].drop_duplicates().itertuples(index=False):
-        for theorem in theorems_of(kind):
+        for theorem in method_of(kind).theorems:
             if theorem.name == rule:
                 found[f"{rule} = {typeset(theorem.formula)}"] = None
     return list(found)
 
 
-def theorems_of(kind: str) -> tuple[Theorem, ...]:
-    """The theorems of the method of that kind."""
-    return registered(Method)[kind].theorems
+def method_of(kind: str) -> type[Method]:
+    """The method of that kind."""
+    return registered(Method)[kind]

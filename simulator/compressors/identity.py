@@ -3,7 +3,8 @@
 from jax import Array
 
 from problems import frozen_pytree
-from simulator.compressor import FLOAT_BITS, Compressor
+from simulator.compressor import Compressor
+from simulator.traffic import Size
 
 __all__ = ["Identity"]
 
@@ -15,6 +16,8 @@ class Identity(Compressor):
     kind = "identity"
     deterministic = True
     positively_homogeneous = True
+    sparsifier = True
+    keeps_zeros = True
 
     def compress(self, key: Array, x: Array) -> Array:
         return x
@@ -25,8 +28,8 @@ class Identity(Compressor):
     def variance(self, dim: int) -> float:
         return 0.0
 
-    def bits(self, dim: int) -> int:
-        return FLOAT_BITS * dim
+    def size(self, message: Array, entries: int) -> Size:
+        return Size(floats=entries)
 
-    def check(self, dim: int) -> None:
+    def check(self, dim: int, workers: int) -> None:
         pass

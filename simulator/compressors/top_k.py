@@ -4,8 +4,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from problems import frozen_pytree
-from simulator.compressor import FLOAT_BITS, Compressor, index_bits
-from simulator.selection import check_k, check_k_fits, largest
+from simulator.compressor import Compressor
+from simulator.parameters import check_whole
+from simulator.selection import check_k_fits, largest
+from simulator.traffic import Size, index_bits
 
 __all__ = ["TopK"]
 
@@ -22,9 +24,11 @@ class TopK(Compressor):
     kind = "top-k"
     deterministic = True
     positively_homogeneous = True
+    sparsifier = True
+    keeps_zeros = True
 
     def __post_init__(self) -> None:
-        check_k(self.k)
+        check_whole("k", self.k)
 
     def compress(self, key: Array, x: Array) -> Array:
         return jnp.where(largest(x, self.k), x, 0)
@@ -35,8 +39,15 @@ class TopK(Compressor):
     def variance(self, dim: int) -> float | None:
         return 0.0 if self.k == dim else None
 
-    def bits(self, dim: int) -> int:
-        return self.k * (FLOAT_BITS + index_bits(dim))
+    def bias_and_deviation(self, dim: int) -> tuple[float, float]:
+        return (1 - self.k / dim) ** 0.5, 0.0
 
-    def check(self, dim: int) -> None:
+    def sparse_contraction(self, dim: int, support: int) -> float:
+        # only the entries of the support compete, and where k of them are kept nothing is lost
+        return 1.0 if self.k >= support else self.k / support
+
+    def size(self, message: Array, entries: int) -> Size:
+        return Size(floats=self.k, bits=self.k * index_bits(message.shape[-1]))
+
+    def check(self, dim: int, workers: int) -> None:
         check_k_fits(self.k, dim)

@@ -6,25 +6,37 @@ import jax.numpy as jnp
 from jax import Array
 
 from problems import Problem, frozen_pytree
-from simulator.compressor import FLOAT_BITS, Compressor
+from simulator import papers
+from simulator.compressor import Compressor
 from simulator.constants import Constants, Scalar
-from simulator.method import Bits, Method
-from simulator.theorem import Contraction, Descent
+from simulator.keys import round_keys
+from simulator.method import Method
+from simulator.theorem import (
+    CONTRACTIVE,
+    CONVEX_WORKERS,
+    SINGLE_WORKER,
+    STRONGLY_CONVEX,
+    UNBIASED,
+    Contraction,
+    Descent,
+)
+from simulator.traffic import Traffic, dense, nothing, traffic
 
-__all__ = ["DCGD", "DCGDState"]
+__all__ = ["DCGD"]
 
 
 class DCGDState(NamedTuple):
     x: Array  # [d]
     gradients: Array  # of the workers at x, [n, d]
+    traffic: Traffic
 
 
 def _distance(c: Constants, stepsize: Scalar, state: DCGDState) -> Array:
     return jnp.sum((state.x - c.minimizer) ** 2)
 
 
-def _noise_at_optimum(c: Constants, stepsize: Scalar, state: DCGDState) -> Scalar:
-    return 2 * stepsize**2 * c.omega / c.num_workers * c.optimal_dissimilarity
+def _noise_at_optimum(c: Constants, stepsize: Scalar, before: DCGDState, after: DCGDState) -> Scalar:
+    return 2 * stepsize**2 * c.averaged_deviation * c.optimal_dissimilarity
 
 
 @frozen_pytree
@@ -33,27 +45,29 @@ class DCGD(Method):
 
     With a biased compressor and n > 1 it may diverge, which error feedback repairs. Guarantees:
         single-worker (n = 1, contractive C, gamma <= 1/L): f(x+) <= f(x) - (gamma alpha / 2) |grad f(x)|^2. Derived.
-        unbiased (unbiased C, convex f_i, strongly convex f, gamma <= 1/(L + 2 omega L_max / n)):
-            E|x+ - x*|^2 <= (1 - gamma mu) |x - x*|^2 + 2 gamma^2 (omega/n) (1/n) sum_i |grad f_i(x*)|^2. Derived.
+        unbiased (unbiased C, convex f_i, strongly convex f, gamma <= 1/(L + 2 omega_av L_max), omega_av = omega / n for
+            independent workers):
+            E|x+ - x*|^2 <= (1 - gamma mu) |x - x*|^2 + 2 gamma^2 omega_av (1/n) sum_i |grad f_i(x*)|^2. Derived.
     """
 
     compressor: Compressor
     kind = "dcgd"
+    paper = papers.DCGD
     theorems = (
         Descent(
             name="single-worker",
             reference="derived: descent lemma and |C(v) - v|^2 <= (1 - alpha) |v|^2",
             formula="1 / L",
             max_stepsize=lambda c: 1 / c.smoothness,
-            assumptions=("contractive", "single-worker"),
+            assumptions=(CONTRACTIVE, SINGLE_WORKER),
             progress=lambda c: c.alpha / 2,
         ),
         Contraction(
             name="unbiased",
             reference="derived, in the manner of Khaled, Richtarik (arXiv 2006.11573)",
-            formula="1 / (L + 2 omega L_max / n)",
-            max_stepsize=lambda c: 1 / (c.smoothness + 2 * c.omega * c.worker_smoothness.max() / c.num_workers),
-            assumptions=("unbiased", "convex-workers", "strongly-convex"),
+            formula="1 / (L + 2 omega_av L_max)",
+            max_stepsize=lambda c: 1 / (c.smoothness + 2 * c.averaged_deviation * c.worker_smoothness.max()),
+            assumptions=(UNBIASED, CONVEX_WORKERS, STRONGLY_CONVEX),
             rate=lambda c, stepsize: stepsize * c.strong_convexity,
             potential=_distance,
             drift=_noise_at_optimum,
@@ -62,12 +76,9 @@ class DCGD(Method):
     )
 
     def init(self, problem: Problem, x0: Array, key: Array) -> DCGDState:
-        return DCGDState(x0, problem.worker_gradients(x0))
+        return DCGDState(x0, problem.worker_gradients(x0), traffic(nothing, nothing))
 
     def step(self, problem: Problem, stepsize: Array, state: DCGDState, key: Array) -> DCGDState:
-        messages = self.compressor.compress_rows(key, state.gradients)
+        messages = self.compressor.compress_rows(round_keys(key).compression, state.gradients)
         x = state.x - stepsize * jnp.mean(messages, axis=0)
-        return DCGDState(x, problem.worker_gradients(x))
-
-    def bits(self, dim: int) -> Bits:
-        return Bits(initial=0, uplink=self.compressor.bits(dim), downlink=FLOAT_BITS * dim)
+        return DCGDState(x, problem.worker_gradients(x), traffic(self.compressor.size(messages, len(x)), dense(len(x))))

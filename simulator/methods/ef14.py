@@ -6,21 +6,26 @@ import jax.numpy as jnp
 from jax import Array
 
 from problems import Problem, frozen_pytree
-from simulator.compressor import FLOAT_BITS, Compressor
+from simulator import papers
+from simulator.compressor import Compressor
 from simulator.constants import Constants, Scalar, theta, xi
-from simulator.method import Bits, Method
-from simulator.theorem import Contraction, Descent
+from simulator.keys import round_keys
+from simulator.method import Method
+from simulator.theorem import CONTRACTIVE, PL, Contraction, Descent
+from simulator.tight import ef14_tight
+from simulator.traffic import Traffic, dense, nothing, traffic
 
-__all__ = ["EF14", "EF14State"]
+__all__ = ["EF14"]
 
 
 class EF14State(NamedTuple):
     x: Array  # [d]
     gradients: Array  # of the workers at x, [n, d]
     errors: Array  # e_i, what compression has withheld so far, [n, d]
+    traffic: Traffic
 
 
-def _virtual_point(state: EF14State) -> Array:
+def _virtual_point(c: Constants, stepsize: Scalar, state: EF14State) -> Array:
     """x - (1/n) sum_i e_i, the model that an uncompressed method would have. -> [d]."""
     return state.x - jnp.mean(state.errors, axis=0)
 
@@ -38,8 +43,8 @@ def _dissimilarity(state: EF14State) -> Array:
 def _heterogeneity(factor: float):
     """The drift factor gamma^3 L^2 xi^2 zeta^2."""
 
-    def drift(c: Constants, stepsize: Scalar, state: EF14State) -> Array:
-        return factor * stepsize**3 * c.smoothness**2 * xi(c.alpha) ** 2 * _dissimilarity(state)
+    def drift(c: Constants, stepsize: Scalar, before: EF14State, after: EF14State) -> Array:
+        return factor * stepsize**3 * c.smoothness**2 * xi(c.alpha) ** 2 * _dissimilarity(before)
 
     return drift
 
@@ -65,17 +70,19 @@ class EF14(Method):
             W+ <= W - (gamma/4) |grad f(x)|^2 + gamma^3 L^2 xi^2 zeta^2 / 2.
         pl, gamma <= 1/(L (4/3 + 4 xi/sqrt3)), error term 2 gamma L^2/theta <|e_i|^2>:
             W+ <= (1 - min(gamma mu / 8, theta / 2)) W + 2 gamma^3 L^2 xi^2 zeta^2.
+        tight (strongly convex f_i with a common minimiser, at gamma* only): see `simulator/tight.py`.
     """
 
     compressor: Compressor
     kind = "ef14"
+    paper = papers.EF14
     theorems = (
         Descent(
             name="nonconvex",
             reference="derived, perturbed iterates as in Karimireddy et al. (arXiv 1901.09847)",
             formula="1 / (L (2 + sqrt2 xi))",
             max_stepsize=lambda c: 1 / (c.smoothness * (2 + 2**0.5 * xi(c.alpha))),
-            assumptions=("contractive",),
+            assumptions=(CONTRACTIVE,),
             point=_virtual_point,
             potential=_error_potential(0.5),
             progress=lambda c: 0.25,
@@ -86,23 +93,22 @@ class EF14(Method):
             reference="derived, perturbed iterates as in Karimireddy et al. (arXiv 1901.09847)",
             formula="1 / (L (4/3 + 4 xi / sqrt3))",
             max_stepsize=lambda c: 1 / (c.smoothness * (4 / 3 + 4 * xi(c.alpha) / 3**0.5)),
-            assumptions=("contractive", "pl"),
+            assumptions=(CONTRACTIVE, PL),
             rate=lambda c, stepsize: jnp.minimum(stepsize * c.pl_constant / 8, theta(c.alpha) / 2),
             point=_virtual_point,
             potential=_error_potential(2.0),
             drift=_heterogeneity(2.0),
         ),
+        ef14_tight,
     )
 
     def init(self, problem: Problem, x0: Array, key: Array) -> EF14State:
         gradients = problem.worker_gradients(x0)
-        return EF14State(x0, gradients, jnp.zeros_like(gradients))
+        return EF14State(x0, gradients, jnp.zeros_like(gradients), traffic(nothing, nothing))
 
     def step(self, problem: Problem, stepsize: Array, state: EF14State, key: Array) -> EF14State:
         owed = state.errors + stepsize * state.gradients
-        messages = self.compressor.compress_rows(key, owed)
+        messages = self.compressor.compress_rows(round_keys(key).compression, owed)
         x = state.x - jnp.mean(messages, axis=0)
-        return EF14State(x, problem.worker_gradients(x), owed - messages)
-
-    def bits(self, dim: int) -> Bits:
-        return Bits(initial=0, uplink=self.compressor.bits(dim), downlink=FLOAT_BITS * dim)
+        sent = traffic(self.compressor.size(messages, len(x)), dense(len(x)))
+        return EF14State(x, problem.worker_gradients(x), owed - messages, sent)

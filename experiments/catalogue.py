@@ -1,0 +1,114 @@
+"""docs/catalogue.md, made from the docstrings and declarations of all classes in the packages.
+
+python -m experiments.catalogue docs/catalogue.md
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.descriptions import (
+    assumptions_text,
+    docstring,
+    field_texts,
+    methods_by_year,
+    paper_text,
+    properties,
+    stepsize_bound,
+)
+from experiments.spec import constructors
+from problems import Problem
+from problems.registry import registered
+from simulator import Compressor, GradientOracle, Method, Paper, Participation, ProximalRegularizer, Theorem
+
+__all__ = ["catalogue"]
+
+INTRODUCTION = """\
+# Catalogue
+
+Everything that a config can name, with what its class says of itself. Made from the code by `make docs`; do not edit.
+The constants are those of `efsim constants`: `L`, `L_i` of the workers, their means `L_AM` and `L_QM`,
+`mu`, and `alpha`, `omega` of the compressor. A field takes one value or a list of values to sweep.
+"""
+
+COMPONENT_SECTIONS = {
+    "Compressors": Compressor,
+    "Gradient oracles": GradientOracle,
+    "Participation": Participation,
+    "Proximal regularisers": ProximalRegularizer,
+}
+
+
+def catalogue() -> str:
+    """The catalogue as Markdown. It has the classes of the packages, not those of plugins."""
+    parts = [INTRODUCTION, _contents(), "## Methods\n"]
+    parts += [_method(kind, cls) for kind, cls in _shipped(methods_by_year()).items()]
+    for title, base in COMPONENT_SECTIONS.items():
+        parts += [f"## {title}\n", *(_component(kind, cls) for kind, cls in _shipped(registered(base)).items())]
+    parts += ["## Problems\n"]
+    parts += [_problem(kind, constructor) for kind, constructor in _shipped(constructors(Problem)).items()]
+    return "\n".join(parts)
+
+
+def _shipped(known: dict[str, Any]) -> dict[str, Any]:
+    return {kind: thing for kind, thing in known.items() if thing.__module__.startswith(("problems.", "simulator."))}
+
+
+def _contents() -> str:
+    """Links to all methods, and to the other sections."""
+    methods = ", ".join(f"[{kind}](#{kind})" for kind in _shipped(methods_by_year()))
+    others = [f"[{title}](#{title.lower().replace(' ', '-')})" for title in (*COMPONENT_SECTIONS, "Problems")]
+    return f"[Methods](#methods): {methods}\n\n{', '.join(others)}\n"
+
+
+def _method(kind: str, cls: type[Method]) -> str:
+    theorems = [_theorem_row(theorem) for theorem in cls.theorems]
+    table = _table(("theorem", "stepsize", "assumptions", "reference"), theorems) if theorems else ""
+    return _section(kind, f"{_paper(cls.paper)}\n" if cls.paper else "", _text(cls), _fields(cls), table)
+
+
+def _theorem_row(theorem: Theorem) -> tuple[str, ...]:
+    return (theorem.name, _code(stepsize_bound(theorem)), assumptions_text(theorem), theorem.reference)
+
+
+def _paper(paper: Paper) -> str:
+    number = paper.arxiv
+    return paper_text(paper).replace(f"arXiv {number}", f"[arXiv {number}](https://arxiv.org/abs/{number})")
+
+
+def _component(kind: str, cls: type) -> str:
+    declared = f"Declared: {properties(cls)}.\n" if issubclass(cls, Compressor) else ""
+    return _section(kind, _text(cls), declared, _fields(cls))
+
+
+def _problem(kind: str, constructor: Any) -> str:
+    return _section(kind, _text(constructor.__self__), _text(constructor), _fields(constructor))
+
+
+def _section(kind: str, *parts: str) -> str:
+    return "\n".join([f"### {kind}\n", *filter(None, parts)])
+
+
+def _text(documented: Any) -> str:
+    """A docstring as it stands: its formulas and indentation are made for a fixed pitch."""
+    text = docstring(documented).partition("\n\nRaises:")[0]
+    return f"```text\n{text}\n```\n" if text else ""
+
+
+def _fields(constructor: Callable[..., Any]) -> str:
+    texts = field_texts(constructor)
+    return "".join(["Fields:\n\n", *(f"- {_code(text)}\n" for text in texts)]) if texts else ""
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(catalogue(), encoding="utf-8")

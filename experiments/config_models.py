@@ -1,0 +1,156 @@
+"""The models of configs, made from the registered constructors, so that a new class is configurable at once."""
+
+from collections.abc import Callable
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic.errors import PydanticUserError
+
+from experiments.spec import COMPONENTS, component_of, constructors, parameters, spec_of
+from problems import InvalidInput, Problem
+from simulator import Method
+from simulator.arguments import Precision
+from simulator.traffic import Payload
+
+__all__ = ["DEEPEST", "Choice", "Rule", "Schema", "Start", "Strict", "schema"]
+
+DEEPEST = 3  # components may have components that have components
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Constructors = dict[type, dict[str, Callable[..., Any]]]
+
+
+class Strict(BaseModel):
+    """Unknown fields and values of another type (a string for a number) are errors; whole numbers pass as floats."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choice(Strict):
+    """A table whose fields are the parameters of a registered constructor; every field holds the list of its values."""
+
+    constructor: ClassVar[Callable[..., Any]]
+    kind: str
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _swept(element: Any) -> Any:
+    """The type of a field that takes one value or a list of values to sweep."""
+    return Annotated[list[element], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class Rule(Strict):
+    """Stepsizes as multiples of the largest stepsize of a theorem."""
+
+    rule: _swept(str)  # type: ignore[valid-type]
+    multiple: _swept(Positive) = [1.0]  # type: ignore[valid-type]
+
+
+Stepsize = Annotated[
+    Union[Annotated[Positive, Tag("number")], Annotated[Rule, Tag("by-rule")]],  # noqa: UP007
+    Discriminator(lambda value: "by-rule" if isinstance(value, dict | Rule) else "number"),
+]
+
+
+class Start(Strict):
+    """The starting point x^0: the origin, or scale times a standard normal vector drawn with the seed."""
+
+    kind: Literal["zeros", "normal"] = "zeros"
+    scale: Positive = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Schema(NamedTuple):
+    """The model of a whole config, and those of its tables by what pydantic calls them in the location of an error."""
+
+    whole: type[BaseModel]
+    tables: dict[str, type[BaseModel]]
+
+
+def schema() -> Schema:
+    """The schema for what is registered now."""
+    bases = (Problem, Method, *COMPONENTS)
+    return _schema_of(tuple((base, tuple(constructors(base).items())) for base in bases))
+
+
+@lru_cache(maxsize=1)
+def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ...]], ...]) -> Schema:
+    models = Models({base: dict(entries) for base, entries in known})
+    seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], BeforeValidator(_listed), Field(min_length=1)]
+    methods: Any = Annotated[list[models.union(Method)], Field(min_length=1)]
+    whole = create_model(
+        "config",
+        __base__=Strict,
+        name=(Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)], ...),
+        description=(str, ""),
+        plugins=(list[str], []),
+        rounds=(Annotated[int, Field(ge=1, lt=2**31)], ...),
+        record_every=(Annotated[int, Field(ge=1)], 1),
+        seeds=(seeds, [0]),
+        target=(Annotated[float, Field(gt=0, lt=1)], 1e-6),
+        precision=(Precision, "float64"),
+        payload=(Payload, 32),
+        start=(Start, Start()),
+        problem=(_swept(models.union(Problem)), ...),
+        method=(methods, ...),
+    )
+    return Schema(whole, models.tables | {"by-rule": Rule, "start": Start})
+
+
+class Models:
+    """The models of all registered constructors.
+
+    Attributes:
+        tables: by "Base.kind", e.g. "Compressor.top-k": kinds are unique among the classes of one base only. This is
+            also what pydantic calls a table in the location of an error.
+    """
+
+    def __init__(self, known: Constructors) -> None:
+        self.known = known
+        self.tables: dict[str, type[BaseModel]] = {}
+        self._unions: dict[tuple[type, int], Any] = {}
+
+    def union(self, base: type, depth: int = 0) -> Any:
+        """The type of a table that describes an object below `base`, itself `depth` tables below a method."""
+        if (base, depth) not in self._unions:
+            self._unions[base, depth] = self._union(base, depth)
+        return self._unions[base, depth]
+
+    def _union(self, base: type, depth: int) -> Any:
+        models = {
+            f"{base.__name__}.{kind}": self._model(base, kind, constructor, depth)
+            for kind, constructor in self.known[base].items()
+            if depth < DEEPEST or not any(component_of(parameter.hint) for parameter in parameters(constructor))
+        }
+        self.tables = models | self.tables  # those higher up accept more
+        if len(models) == 1:  # there is no union to discriminate, and pydantic would refuse the discriminator
+            return next(iter(models.values()))
+        tagged = [Annotated[model, Tag(tag)] for tag, model in models.items()]
+        return Annotated[reduce(or_, tagged), Discriminator(lambda table: _tag(base, table))]  # type: ignore[arg-type]
+
+    def _model(self, base: type, kind: str, constructor: Callable[..., Any], depth: int) -> type[BaseModel]:
+        fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
+        for name, hint, required, default in parameters(constructor):
+            component = component_of(hint)
+            element = hint if component is None else self.union(component, depth + 1)
+            fields[name] = (_swept(element), ... if required else [spec_of(default)])
+        if base is Method:
+            fields["stepsize"] = (_swept(Stepsize), ...)
+        try:
+            model: Any = create_model(kind, __base__=Choice, **fields)
+        except PydanticUserError as error:
+            where = f"{kind} ({getattr(constructor, '__qualname__', constructor)})"
+            raise InvalidInput(f"{where} has a parameter that no config can give: {error.message}") from error
+        model.constructor = constructor
+        return model
+
+
+def _tag(base: type, table: Any) -> str | None:
+    """By which name of a model pydantic goes on; None where the table is none or does not say its kind."""
+    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
+    return None if kind is None else f"{base.__name__}.{kind}"
