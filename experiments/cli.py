@@ -96,9 +96,10 @@ def run(config: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
 def _describe(config: Config) -> str:
     stepsizes = sum(len(stepsizes) for *_, stepsizes in config.methods)
     problems, seeds = _plural(len(config.problems), "problem"), _plural(len(config.seeds), "seed")
+    drawing = " for methods that draw" if len(config.seeds) > 1 else ""
     choices = _plural(stepsizes, "choice") + " of method, compressor and stepsize"
     runs = _plural(config.num_runs, "run")
-    return f"{config.name}: {runs} of {config.rounds} rounds = {problems} x {choices} x {seeds}"
+    return f"{config.name}: {runs} of {config.rounds} rounds = {problems} x {choices} x {seeds}{drawing}"
 
 
 def _plural(count: int, word: str) -> str:

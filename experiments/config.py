@@ -5,6 +5,7 @@ the methods and their components), so that a new class is configurable as soon a
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -18,6 +19,7 @@ from experiments.config_models import Choice, Rule, Start, schema
 from experiments.spec import Spec
 from problems import InvalidInput
 from problems.registry import load_entry_points, load_plugin
+from simulator import Method
 from simulator.arguments import Precision
 from simulator.traffic import Payload
 
@@ -57,7 +59,13 @@ class Config:
     @property
     def num_runs(self) -> int:
         """How many trajectories the sweep has."""
-        return len(self.problems) * sum(len(stepsizes) for *_, stepsizes in self.methods) * len(self.seeds)
+        return len(self.problems) * sum(
+            len(stepsizes) * len(self.seeds_of(choice.build())) for _, choice, stepsizes in self.methods
+        )
+
+    def seeds_of(self, method: Method) -> list[int]:
+        """The seeds of its runs. One that does not draw has a single run, called seed 0 whatever the seeds are."""
+        return [0] if method.deterministic else self.seeds
 
 
 # The fields that a config and its model have in common.
@@ -89,6 +97,9 @@ def parse_config(raw: dict[str, Any]) -> Config:
         lines = dict.fromkeys(explain(raw, detail, tables, whole) for detail in error.errors())
         raise InvalidInput("\n".join(lines)) from None
     _refuse_explosion(model)
+    repeated = [seed for seed, count in Counter(model.seeds).items() if count > 1]
+    if repeated:
+        raise InvalidInput(f"seeds: {repeated[0]} is listed {model.seeds.count(repeated[0])} times; accepted is once")
     config = Config(
         **{name: getattr(model, name) for name in PLAIN},
         problems=[choice for table in model.problem for choice in _choices(table)],

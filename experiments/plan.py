@@ -175,7 +175,7 @@ def _batches(config: Config, case: Case, specs: list[StepsizeSpec], first: int) 
     resolved = [(spec, resolve_stepsize(case, spec)) for spec in specs]
     rectangles = [
         (part, seeds)
-        for seeds in _chunks(config.seeds, LARGEST_BATCH)
+        for seeds in _chunks(config.seeds_of(case.method), LARGEST_BATCH)
         for part in _chunks(resolved, max(1, LARGEST_BATCH // len(seeds)))
     ]
     for number, (part, seeds) in enumerate(rectangles, first):

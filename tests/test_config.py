@@ -55,6 +55,7 @@ def test_a_list_is_swept_and_the_product_is_counted():
         small(
             "seeds=[0, 1]",
             "problem.smoothness_ratio=[1.0, 1.5, 2.0]",
+            "method.0.compressor.kind=rand-k",
             "method.0.compressor.k=[1, 2]",
             'method.0.stepsize=[{rule=["quadratic-mean", "arithmetic-mean"], multiple=[1, 2]}, 0.1]',
         )
@@ -63,6 +64,13 @@ def test_a_list_is_swept_and_the_product_is_counted():
     plan = make_plan(config)
     runs = [run for batch in plan.batches for lane in batch.runs for run in lane]
     assert len(runs) == config.num_runs == len({run.id for run in runs})
+
+
+def test_seeds_are_for_methods_that_draw():
+    compressors = '[{kind="top-k", k=1}, {kind="rand-k", k=1}]'
+    config = parse_config(small("seeds=[3, 4, 5]", f"method.0.compressor={compressors}", "method.0.stepsize=0.1"))
+    seeds = {batch.case.method.compressor.kind: batch.seeds for batch in make_plan(config).batches}
+    assert seeds == {"top-k": [0], "rand-k": [3, 4, 5]} and config.num_runs == 4
 
 
 def test_several_problems_and_compressors_may_be_listed():
@@ -273,7 +281,7 @@ def test_all_errors_are_told_at_once_by_their_paths():
         ("problem.dim=200000", "above the limit of 4 GiB"),
         (f"problem.workers={10**30}", "above the limit of 4 GiB"),
         ("rounds=2000000000", "raise record_every"),
-        ("seeds=[3, 3]", "the same run 2 times (stepsize 1 x quadratic-mean, seed 3)"),
+        ("seeds=[3, 3]", "seeds: 3 is listed 2 times; accepted is once"),
         ("method.0.stepsize.multiple=[1, 1.0]", "the same run 2 times"),
         ("seeds=[]", "seeds: needs at least one entry"),
         ("method=[]", "method: needs at least one entry"),
@@ -365,7 +373,8 @@ def test_a_written_config_reads_back_equal():
 
 def test_large_sweeps_are_split_into_batches_that_fit():
     stepsizes = [0.001 * (1 + i) for i in range(30)]
-    config = parse_config(small(f"seeds={list(range(100))}", f"method.0.stepsize={stepsizes}"))
+    drawing = "method.0.compressor.kind=rand-k"
+    config = parse_config(small(f"seeds={list(range(100))}", f"method.0.stepsize={stepsizes}", drawing))
     batches = make_plan(config).batches
     assert all(len(batch.stepsizes) * len(batch.seeds) <= LARGEST_BATCH for batch in batches)
     assert len({run.id for batch in batches for lane in batch.runs for run in lane}) == config.num_runs == 3000
