@@ -34,8 +34,9 @@ demo: .venv/.installed
 	$(call experiment,quadratic-vs-arithmetic-mean)
 	$(call experiment,heterogeneity)
 
+# The tests of a file go to one process, because they share compiled programs.
 test: .venv/.test
-	.venv/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 soak: .venv/.test
 	.venv/bin/python -m pytest -m soak $(PYTEST_ARGS)

@@ -74,6 +74,7 @@ def _tight(potential: Any, units: Any, assumptions: Any) -> Contraction:
         assumptions=(CONTRACTIVE, COMPRESSING, STRONGLY_CONVEX_WORKERS, *assumptions),
         rate=_decay,
         potential=potential,
+        noise_weight=lambda c, stepsize: 1 + 1 / (1 - c.alpha) ** 0.5,
         units=units,
     )
 

@@ -58,6 +58,11 @@ def _error_potential(factor: float):
     return potential
 
 
+def _noise_weight(c: Constants, stepsize: Scalar) -> Scalar:
+    # errors are sums of gamma times a gradient, and gamma L < 1
+    return 1 / theta(c.alpha)
+
+
 @frozen_pytree
 class EF14(Method):
     """EF14: D_i = C(e_i + gamma grad f_i(x)), e_i+ = e_i + gamma grad f_i(x) - D_i, x+ = x - (1/n) sum_i D_i.
@@ -87,6 +92,7 @@ class EF14(Method):
             potential=_error_potential(0.5),
             progress=lambda c: 0.25,
             drift=_heterogeneity(0.5),
+            noise_weight=_noise_weight,
         ),
         Contraction(
             name="pl",
@@ -98,6 +104,7 @@ class EF14(Method):
             point=_virtual_point,
             potential=_error_potential(2.0),
             drift=_heterogeneity(2.0),
+            noise_weight=_noise_weight,
         ),
         ef14_tight,
     )

@@ -49,7 +49,7 @@ class Minibatch(GradientOracle):
 
     def variances(self, problem: Problem, x: Array) -> Array:
         assert isinstance(problem, FiniteSum)
-        return self._factors(problem.sample_counts) * problem.sample_variances(x)
+        return self._factors(problem.sample_counts).astype(x.dtype) * problem.sample_variances(x)
 
     def _factors(self, counts: Array) -> Array:
         """The variance of a minibatch's mean over that of one sample. m_i [n] -> [n]."""
