@@ -23,6 +23,7 @@ __all__ = [
     "COMPRESSING",
     "CONTRACTIVE",
     "CONVEX_WORKERS",
+    "EXACT_GRADIENTS",
     "INTERPOLATION",
     "PL",
     "SINGLE_WORKER",
@@ -74,6 +75,7 @@ SINGLE_WORKER = Assumption("single-worker", lambda c: c.num_workers == 1, "a sin
 INTERPOLATION = Assumption(
     "interpolation", lambda c: c.interpolation is not None, "a minimiser that all f_i have in common"
 )
+EXACT_GRADIENTS = Assumption("exact-gradients", lambda c: c.method.gradient_oracle.deterministic, "exact gradients")
 CERTIFIED = Assumption(
     "certified",
     lambda c: c.certified is not None,

@@ -20,7 +20,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.constants import Constants, Scalar
-from simulator.theorem import COMPRESSING, CONTRACTIVE, INTERPOLATION, STRONGLY_CONVEX_WORKERS, Contraction
+from simulator.theorem import (
+    COMPRESSING,
+    CONTRACTIVE,
+    EXACT_GRADIENTS,
+    INTERPOLATION,
+    STRONGLY_CONVEX_WORKERS,
+    Contraction,
+)
 
 __all__ = ["ef14_tight", "ef21_tight", "tight_rate", "tight_stepsize"]
 
@@ -80,4 +87,4 @@ def _tight(potential: Any, units: Any, assumptions: Any) -> Contraction:
 
 
 ef21_tight = _tight(_ef21_potential, "squared-gradient", ())
-ef14_tight = _tight(_ef14_potential, "squared-distance", (INTERPOLATION,))
+ef14_tight = _tight(_ef14_potential, "squared-distance", (INTERPOLATION, EXACT_GRADIENTS))

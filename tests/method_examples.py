@@ -77,6 +77,7 @@ UNBIASED: dict[str, Callable[[Any], Method]] = {
 RANDOM = {"ef21-pp", "ef21-w-pp", "ef21-sgd", "ef21-w-sgd", "ef21-sgdm", "ef21-page", "3pc-v2", "3pc-v5", *UNBIASED}
 # Further choices of parts, which change a method's update.
 VARIANTS: dict[str, Method] = {
+    "ef-sgd": EF14(TopK(2), Minibatch(2)),
     "ef21-prox box": EF21Prox(TopK(2), Box(0.4)),
     "ef21-sgd noise": EF21SGD(TopK(2), GaussianNoise(0.1)),
     "ef-bv unbiased": EFBV(RandK(2, scaled=True)),

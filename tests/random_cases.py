@@ -39,6 +39,8 @@ RANDOM_CASES: dict[str, Method] = {
     "dcgd": DCGD(SCALED),
     "dcgd shared": DCGD(SHARED),
     "ef14": EF14(BIASED),
+    "ef-sgd": EF14(TOP, ONE),
+    "ef-sgd random": EF14(BIASED, ONE),
     "ef21": EF21(BIASED),
     "ef21-w": EF21W(BIASED),
     "ef21-cloned": ClonedEF21(BIASED),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from instances import DIM, Samples
 
-from simulator import Method, TopK
+from simulator import Method, Minibatch, TopK
 from simulator.keys import RoundKeys, round_keys
 
 START = np.linspace(-1.0, 1.0, DIM)
@@ -126,7 +126,8 @@ def ef14(run: Loop):
     for t in range(1, run.rounds + 1):
         sent = []
         for i in range(run.n):
-            owed = errors[i] + run.gamma * run.gradient(i, x)
+            stochastic = isinstance(run.method.oracle, Minibatch)
+            owed = errors[i] + run.gamma * (run.sampled(t, i, x) if stochastic else run.gradient(i, x))
             sent.append(run.draws.compress(t, i, owed))
             errors[i] = owed - sent[i]
         x = x - sum(sent) / run.n

@@ -16,7 +16,17 @@ from simulator import Method, Theorem, constants_of
 
 # Where the noise of stochastic gradients is part of the inequality, it may outgrow everything else at large stepsizes.
 # There the control is a larger promise: no noise. EF14's heterogeneity is left out in the same way.
-DRIFTING = {"dcgd", "dcgd shared", "ef14", "ef21-sgd", "ef21-sgd random", "ef21-w-sgd", "ef21-sgdm"}
+DRIFTING = {
+    "dcgd",
+    "dcgd shared",
+    "ef14",
+    "ef-sgd",
+    "ef-sgd random",
+    "ef21-sgd",
+    "ef21-sgd random",
+    "ef21-w-sgd",
+    "ef21-sgdm",
+}
 
 
 CONTROL = 100.0  # times the largest stepsize

@@ -281,6 +281,7 @@ class Steps(Halves):
 TOP, RAND, BATCH = TopK(2), RandK(2, scaled=True), Minibatch(2)
 BIASED, ALIKE = RandK(2), RandK(2, shared_randomness=True)
 SAME = {
+    "EF-SGD with all samples is EF14": (EF14(TOP, Minibatch(8)), EF14(TOP)),
     "EControl with eta = 0 is EF21": (EControl(TOP, eta=0.0), EF21(TOP)),
     "EF-BV is EF21 for a deterministic compressor": (EFBV(TOP), EF21(TOP)),
     "EF-BV is DIANA with its lam and nu": (EFBV(RAND, lam=1 / 3, nu=1.0), DIANA(RAND)),

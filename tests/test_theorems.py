@@ -495,6 +495,7 @@ def test_biased_compression_diverges_without_feedback_and_converges_with_it():
         ("rank-deficient", EF21(TopK(1)), "tight", "every f_i is strongly convex"),
         ("dense", EF21(Identity()), "tight", "loses something"),
         ("dense", EF14(TopK(1)), "tight", "a minimiser that all f_i have in common"),
+        ("interpolation", EF14(TopK(1), GaussianNoise(0.1)), "tight", "exact gradients"),
         ("dense", EF21Prox(TopK(1), L0(0.1)), "quadratic-mean", "a convex regulariser"),
         ("dense", EF21SGD(TopK(1), GaussianNoise(0.1)), "quadratic-mean-abc", "variance grows with the loss"),
         ("dense", EF21BC(TopK(1), RandK(1, scaled=True)), "arithmetic-mean", "contractive compressor of the downlink"),

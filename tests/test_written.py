@@ -296,8 +296,9 @@ def ef14(factor: float, bound: Any):
         return factor * gamma * f.L**2 / f.th * np.mean(rows(s.errors))
 
     def drift(f, name, gamma, before, after):
-        g = np.asarray(before.gradients)
-        return factor * gamma**3 * f.L**2 * f.xi**2 * np.mean(rows(g - g.mean(0)))
+        g, v = np.asarray(before.gradients), np.mean(before.variances)
+        own = factor * gamma**3 * f.L**2 * f.xi**2 * np.mean(rows(g - g.mean(0)))
+        return own + gamma**2 * v * f.L / (2 * f.n) + factor * gamma**3 * f.L**2 * (1 - f.a) / f.th * v
 
     return bound, potential, drift
 
@@ -384,6 +385,7 @@ def written(kind: str, theorem: str) -> tuple[Any, Any, Any]:
 TRIED: list[tuple[str, Method]] = [
     ("logistic-l2", EXAMPLES[kind]) for kind in registered(Method) if kind in EXAMPLES and kind != "dcgd"
 ] + [
+    ("logistic-l2", EXAMPLES["ef-sgd"]),
     ("sparse-logistic", EXAMPLES["ef21"]),
     ("interpolation", EXAMPLES["ef14"]),
     ("single-worker", EXAMPLES["dcgd"]),
