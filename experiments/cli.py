@@ -206,7 +206,7 @@ def _case_constants(case: Case) -> str:
         "alpha": c.alpha,
         "omega": c.omega,
     }
-    if c.sparsity is not None and (c.sparsity.spread < n or c.sparsity.support < d):
+    if c.sparsity is not None:
         values |= {"c": c.sparsity.spread, "r": c.sparsity.support}
     values |= case.resolved
     rules = [

@@ -116,11 +116,17 @@ class LeastSquares(LinearPrediction):
 
     @property
     def worker_strong_convexity(self) -> float | None:
+        curvature = self._least_worker_eigenvalue + self.regularizer.lowest_curvature
+        return curvature if curvature > 0 else None
+
+    @cached_property
+    def _least_worker_eigenvalue(self) -> float:
+        """The smallest eigenvalue of all A_i'A_i / m_i, 0 where it is at the level of rounding."""
         rows = self.shards.weighted_rows()
         lowest = np.linalg.eigvalsh(np.swapaxes(rows, 1, 2) @ rows)[:, 0]
-        lowest = np.where(lowest > rounding_level(self.dim, float(np.max(self.worker_smoothness))), lowest, 0.0)
-        curvature = float(lowest.min()) + self.regularizer.lowest_curvature
-        return curvature if curvature > 0 else None
+        return float(
+            np.where(lowest > rounding_level(self.dim, float(np.max(self.worker_smoothness))), lowest, 0.0).min()
+        )
 
     @property
     def pl_constant(self) -> float | None:

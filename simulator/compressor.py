@@ -54,8 +54,7 @@ class Compressor(ABC):
         `entries` is how many entries have to be encoded: d, or fewer after a sparsifier that has named them already.
         """
 
-    @abstractmethod
-    def check(self, dim: int, workers: int) -> None:
+    def check(self, dim: int, workers: int) -> None:  # noqa: B027  (most exist everywhere)
         """Raise InvalidInput where the compressor does not exist for n workers on R^d."""
 
     def compress_rows(self, key: Array, x: Array) -> Array:

@@ -10,7 +10,7 @@ from jax import Array
 from problems import Problem
 from simulator.compressor import Compressor
 from simulator.keys import RoundKeys, round_keys
-from simulator.method import Initial, Method
+from simulator.method import Initial, Method, check_initial
 from simulator.traffic import Size, Traffic, dense, nothing, traffic
 
 __all__ = ["EstimateState", "EstimatingMethod", "Movement", "follow", "start_estimates", "start_following"]
@@ -39,6 +39,9 @@ class EstimatingMethod(Method):
     """
 
     initial: Initial
+
+    def __post_init__(self) -> None:
+        check_initial(self.initial)
 
     @abstractmethod
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:

@@ -50,6 +50,5 @@ class GradientOracle(ABC):
     def constants(self, problem: Problem) -> NoiseConstants | None:
         """What holds at every x, or None where nothing is known."""
 
-    @abstractmethod
-    def check(self, problem: Problem) -> None:
+    def check(self, problem: Problem) -> None:  # noqa: B027  (most exist everywhere)
         """Raise InvalidInput where the oracle does not exist for the problem."""

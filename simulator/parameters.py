@@ -7,7 +7,7 @@ from jax import Array
 
 from problems import InvalidInput
 
-__all__ = ["check_matrix", "check_matrix_fits", "check_number", "check_whole"]
+__all__ = ["check_number", "check_whole"]
 
 
 def check_whole(name: str, given: object) -> None:
@@ -28,17 +28,3 @@ def check_number(name: str, given: object, interval: str) -> None:
     if not (low < number < high or at_end):
         finite = f"a finite number {'>=' if interval[0] == '[' else '>'} {low:g}"
         raise InvalidInput(f"{name} must be {finite if high == inf else f'a number in {interval}'}, not {given!r}")
-
-
-def check_matrix(rank: object, rows: object) -> None:
-    """Raise InvalidInput where the rank or the number of rows of a matrix view is not a whole number >= 1."""
-    check_whole("rank", rank)
-    check_whole("rows", rows)
-
-
-def check_matrix_fits(rank: int, rows: int, dim: int) -> None:
-    """Raise InvalidInput where R^d has no view as a matrix of that many rows, or none of that rank."""
-    if dim % rows:
-        raise InvalidInput(f"rows = {rows} does not divide the dimension d = {dim}")
-    if rank > min(rows, dim // rows):
-        raise InvalidInput(f"rank = {rank} is larger than that of a matrix of {rows} x {dim // rows}")

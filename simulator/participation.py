@@ -28,8 +28,7 @@ class Participation(ABC):
     def probability(self, workers: int) -> float:
         """The probability with which each worker takes part."""
 
-    @abstractmethod
-    def check(self, workers: int) -> None:
+    def check(self, workers: int) -> None:  # noqa: B027  (most are possible everywhere)
         """Raise InvalidInput where n workers cannot take part in this way."""
 
 
@@ -48,9 +47,6 @@ class Independent(Participation):
 
     def probability(self, workers: int) -> float:
         return self.chance
-
-    def check(self, workers: int) -> None:
-        pass
 
 
 @frozen_pytree

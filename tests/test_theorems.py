@@ -19,7 +19,6 @@ from numpy.testing import assert_allclose
 from random_cases import RANDOM_CASES
 
 from problems import LeastSquares, LogisticRegression, Problem, Quadratic
-from problems.pytrees import frozen_pytree
 from problems.registry import registered
 from simulator import (
     DCGD,
@@ -35,7 +34,6 @@ from simulator import (
     L0,
     Adversarial,
     Box,
-    Compressor,
     Constants,
     EControl,
     EF21Prox,
@@ -46,7 +44,6 @@ from simulator import (
     Method,
     OneBit,
     RandK,
-    Size,
     ThreePCv2,
     ThreePCv4,
     TopK,
@@ -377,40 +374,14 @@ def test_any_weights_give_a_theorem(name, monkeypatch):
 # --- sharpness ------------------------------------------------------------------------------------------
 
 
-@frozen_pytree
-class Shrink(Compressor):
-    """C(v) = (1 - sqrt(1 - alpha)) v, with |C(v) - v|^2 = (1 - alpha) |v|^2 for every v.
-
-    In one dimension only this one and that with the other sign of the root attain alpha everywhere.
-    """
-
-    alpha: Any
-    kind = "shrink-of-a-test"
-    deterministic = positively_homogeneous = True
-
-    def compress(self, key, x):
-        return (1 - (1 - self.alpha) ** 0.5) * x
-
-    def contraction(self, dim):
-        return self.alpha
-
-    def variance(self, dim):
-        return None
-
-    def size(self, message, entries):
-        return Size(floats=entries)
-
-    def check(self, dim, workers):
-        pass
-
-
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.75])
 def test_ef21_is_sharp_for_one_worker_in_one_dimension(alpha):
-    # On f = L x^2 / 2 the descent lemma is an equality. As C attains alpha, so is the step of the distortion
+    # On f = L x^2 / 2 the descent lemma is an equality. In one dimension only C(v) = (1 -+ sqrt(1 - alpha)) v attain
+    # alpha for every v. As C attains alpha, so is the step of the distortion
     # if e = g - grad f and the move Delta = -gamma g satisfy L Delta = -theta / (1 - theta) e, that is
     # e = kappa / (1 - kappa) grad f with kappa = gamma L xi. Then the slack is
     # (1 - L gamma - xi^2 L^2 gamma^2) Delta^2 / (2 gamma): it changes sign at the root, above 1/(L + L xi).
-    L, method = 3.0, EF21(Shrink(alpha))
+    L, method = 3.0, EF21(Adversarial(alpha, "inward"))
     problem = Quadratic.from_arrays([[[L]]], [[0.0]])
     c, theorem = constants_of(problem, method), method.theorem("quadratic-mean")
     ratio = float(xi(alpha))

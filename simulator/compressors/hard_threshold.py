@@ -47,6 +47,3 @@ class HardThreshold(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return named_entries(message)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

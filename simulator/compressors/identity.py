@@ -30,6 +30,3 @@ class Identity(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(floats=entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

@@ -36,6 +36,3 @@ class Natural(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(exponents=entries, bits=entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

@@ -34,6 +34,3 @@ class NearestPower(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(exponents=entries, bits=entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

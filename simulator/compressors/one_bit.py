@@ -35,6 +35,3 @@ class OneBit(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(floats=1, bits=entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

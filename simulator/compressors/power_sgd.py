@@ -5,16 +5,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from problems import frozen_pytree, static
-from simulator.compressor import Compressor
+from simulator.matrix_view import MatrixCompressor
 from simulator.norms import scaled
-from simulator.parameters import check_matrix, check_matrix_fits
-from simulator.traffic import Size
 
 __all__ = ["PowerSGD"]
 
 
 @frozen_pytree
-class PowerSGD(Compressor):
+class PowerSGD(MatrixCompressor):
     """C(M) = P P'M with P = orthonormalised M Q, Q Gaussian with r columns; M is x as `rows` x (d / rows), row by row.
 
     Vogels, Karimireddy, Jaggi (arXiv 1905.13727), without their warm start, which makes Q the P'M of the round before:
@@ -29,10 +27,6 @@ class PowerSGD(Compressor):
     rows: int = static()
     kind = "power-sgd"
     deterministic = False
-    positively_homogeneous = True
-
-    def __post_init__(self) -> None:
-        check_matrix(self.rank, self.rows)
 
     def compress(self, key: Array, x: Array) -> Array:
         unit, highest = scaled(x)
@@ -41,15 +35,3 @@ class PowerSGD(Compressor):
         # where M Q has a smaller rank, Householder's further columns are any orthonormal ones: they do no harm
         basis, _ = jnp.linalg.qr(matrix @ probe)
         return highest * (basis @ (basis.mT @ matrix)).reshape(x.shape)
-
-    def contraction(self, dim: int) -> float:
-        return min(1.0, self.rank / min(self.rows, dim // self.rows))
-
-    def variance(self, dim: int) -> float | None:
-        return 0.0 if self.contraction(dim) == 1 else None
-
-    def size(self, message: Array, entries: int) -> Size:
-        return Size(floats=self.rank * (self.rows + message.shape[-1] // self.rows))
-
-    def check(self, dim: int, workers: int) -> None:
-        check_matrix_fits(self.rank, self.rows, dim)

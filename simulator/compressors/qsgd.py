@@ -51,6 +51,3 @@ class QSGD(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(floats=1, bits=entries * (1 + index_bits(self.levels + 1)))
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

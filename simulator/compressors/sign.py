@@ -34,6 +34,3 @@ class Sign(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(floats=1, bits=entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

@@ -41,6 +41,3 @@ class TernGrad(Compressor):
 
     def size(self, message: Array, entries: int) -> Size:
         return Size(floats=1, bits=2 * entries)
-
-    def check(self, dim: int, workers: int) -> None:
-        pass

@@ -10,7 +10,7 @@ from simulator.constants import Constants, beta, theta
 from simulator.distortion import ARITHMETIC_MEAN, MEAN_SQUARED, QUADRATIC_MEAN, Rates, family
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.methods.lag import triggered
 from simulator.parameters import check_number
 from simulator.traffic import Size, times
@@ -45,7 +45,7 @@ class CLAG(EstimatingMethod):
     )
 
     def __post_init__(self) -> None:
-        check_initial(self.initial)
+        super().__post_init__()
         check_number("trigger", self.trigger, "[0, inf)")
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:

@@ -18,7 +18,7 @@ from simulator.distortion import (
 )
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.theorem import Assumption
 from simulator.tight import ef21_tight
 from simulator.traffic import Size
@@ -101,9 +101,6 @@ class EF21(EstimatingMethod):
         descent_theorem(RARE, RARE_FEATURES_LOAD, sparse_rates, "xi(k/r)", assumptions=(SPARSE,)),
         ef21_tight,
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         return follow(self.compressor, keys.compression, known.estimates, known.new)

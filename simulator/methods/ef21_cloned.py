@@ -8,7 +8,7 @@ from simulator.compressor import Compressor
 from simulator.distortion import contraction_theorem, descent_theorem, weighted
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.traffic import Size
 from simulator.weights import clone_weights, worker_scales
 
@@ -42,9 +42,6 @@ class ClonedEF21(EstimatingMethod):
         descent_theorem("Error Feedback Reloaded (arXiv 2402.10774), cloning", TWICE),
         contraction_theorem(REFERENCE, CLONES),
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         scales = worker_scales(clone_weights, problem)

@@ -9,7 +9,7 @@ from simulator.compressor import Compressor
 from simulator.distortion import ARITHMETIC_MEAN, QUADRATIC_MEAN, ef21_rates, family
 from simulator.estimates import EstimatingMethod, Movement
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.traffic import Size, added
 
 __all__ = ["EF21Plus"]
@@ -35,9 +35,6 @@ class EF21Plus(EstimatingMethod):
         "xi",
         "theta",
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         plain = self.compressor.compress_rows(keys.second_compression, known.new)

@@ -10,7 +10,7 @@ from simulator.constants import Constants, Scalar
 from simulator.distortion import ARITHMETIC_MEAN, QUADRATIC_MEAN, Rates, alpha_rates, descent_theorem, family
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.participation import Participation
 from simulator.theorem import CONTRACTIVE, Assumption
 from simulator.traffic import Size, times
@@ -75,9 +75,6 @@ class EF21PP(EstimatingMethod):
             assumptions=(CONTRACTIVE, PUBLISHED),
         ),
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         present = self.participation.draw(keys.participation, len(known.new))

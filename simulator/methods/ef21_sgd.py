@@ -101,6 +101,9 @@ class StochasticEF21(Method):
     oracle: GradientOracle
     initial: Initial
 
+    def __post_init__(self) -> None:
+        check_initial(self.initial)
+
     @abstractmethod
     def scales(self, problem: Problem) -> Any:
         """n w_i, [n, 1] or 1."""
@@ -145,9 +148,6 @@ class EF21SGD(StochasticEF21):
     kind = "ef21-sgd"
     paper = papers.BELLS
     theorems = stochastic_theorems("EF21-SGD (arXiv 2110.03294); derived", QUADRATIC_MEAN)
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def scales(self, problem: Problem) -> float:
         return 1.0

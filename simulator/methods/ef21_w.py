@@ -8,7 +8,7 @@ from simulator.compressor import Compressor
 from simulator.distortion import ARITHMETIC_MEAN, contraction_theorem, descent_theorem
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.traffic import Size
 from simulator.weights import proportional_weights, worker_scales
 
@@ -37,9 +37,6 @@ class EF21W(EstimatingMethod):
         descent_theorem("the same inequality, solved exactly; derived", ARITHMETIC_MEAN, exact=True),
         contraction_theorem(REFERENCE, ARITHMETIC_MEAN),
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         scales = worker_scales(proportional_weights, problem)

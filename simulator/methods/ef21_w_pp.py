@@ -9,7 +9,7 @@ from simulator.compressor import Compressor
 from simulator.distortion import ARITHMETIC_MEAN, family
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.methods.ef21_pp import participation_rates
 from simulator.participation import Participation
 from simulator.traffic import Size, times
@@ -38,9 +38,6 @@ class EF21WPP(EstimatingMethod):
         "xi(p alpha)",
         "theta(p alpha)",
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         scales = worker_scales(proportional_weights, problem)

@@ -6,7 +6,7 @@ from problems import Problem, frozen_pytree, static
 from simulator import papers
 from simulator.compressor import Compressor
 from simulator.distortion import ARITHMETIC_MEAN
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.methods.ef21_sgd import StochasticEF21, stochastic_theorems
 from simulator.oracle import GradientOracle
 from simulator.weights import proportional_weights, worker_scales
@@ -28,9 +28,6 @@ class EF21WSGD(StochasticEF21):
     kind = "ef21-w-sgd"
     paper = papers.RELOADED
     theorems = stochastic_theorems("Error Feedback Reloaded (arXiv 2402.10774), EF21-W-SGD; derived", ARITHMETIC_MEAN)
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def scales(self, problem: Problem) -> Array:
         return worker_scales(proportional_weights, problem)

@@ -10,7 +10,7 @@ from simulator.constants import Constants
 from simulator.distortion import ARITHMETIC_MEAN, MEAN_SQUARED, QUADRATIC_MEAN, Rates, family
 from simulator.estimates import EstimatingMethod, Movement
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.parameters import check_number
 from simulator.traffic import Size, dense, times
 
@@ -52,7 +52,7 @@ class LAG(EstimatingMethod):
     )
 
     def __post_init__(self) -> None:
-        check_initial(self.initial)
+        super().__post_init__()
         check_number("trigger", self.trigger, "[0, inf)")
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:

@@ -9,7 +9,7 @@ from simulator.constants import Constants
 from simulator.distortion import ARITHMETIC_MEAN, MEAN_SQUARED, QUADRATIC_MEAN, Rates, family
 from simulator.estimates import EstimatingMethod, Movement
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.traffic import Size, added, dense
 
 __all__ = ["ThreePCv1"]
@@ -40,9 +40,6 @@ class ThreePCv1(EstimatingMethod):
         "sqrt(1 - alpha)",
         "1",
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:
         messages = self.compressor.compress_rows(keys.compression, known.new - known.old)

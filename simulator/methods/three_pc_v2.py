@@ -9,7 +9,7 @@ from simulator.constants import Constants
 from simulator.distortion import ARITHMETIC_MEAN, MEAN_SQUARED, QUADRATIC_MEAN, Rates, family
 from simulator.estimates import EstimatingMethod, Movement
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.theorem import CONTRACTIVE, Assumption
 from simulator.traffic import Size, added
 
@@ -47,9 +47,6 @@ class ThreePCv2(EstimatingMethod):
         "alpha",
         assumptions=(CONTRACTIVE, UNBIASED_DIFFERENCES),
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     @property
     def second_compressor(self) -> Compressor:

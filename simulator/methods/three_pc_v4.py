@@ -9,7 +9,7 @@ from simulator.constants import Constants
 from simulator.distortion import ARITHMETIC_MEAN, MEAN_SQUARED, QUADRATIC_MEAN, Rates, alpha_rates, family
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
-from simulator.method import Initial, check_initial
+from simulator.method import Initial
 from simulator.theorem import CONTRACTIVE, Assumption
 from simulator.traffic import Size, added
 
@@ -48,9 +48,6 @@ class ThreePCv4(EstimatingMethod):
         "theta(alpha_12)",
         assumptions=(CONTRACTIVE, CONTRACTIVE_RESIDUAL),
     )
-
-    def __post_init__(self) -> None:
-        check_initial(self.initial)
 
     @property
     def second_compressor(self) -> Compressor:

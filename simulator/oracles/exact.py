@@ -26,6 +26,3 @@ class Exact(GradientOracle):
     def constants(self, problem: Problem) -> NoiseConstants:
         zeros = np.zeros(problem.num_workers)
         return NoiseConstants(zeros, zeros, zeros, zeros, zeros)
-
-    def check(self, problem: Problem) -> None:
-        pass

@@ -35,6 +35,3 @@ class GaussianNoise(GradientOracle):
         zeros = np.zeros(problem.num_workers)
         level = zeros + float(self.variance)
         return NoiseConstants(zeros, level, zeros, level, zeros)
-
-    def check(self, problem: Problem) -> None:
-        pass
