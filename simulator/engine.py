@@ -9,7 +9,7 @@ so that a run's draws depend on its seed alone, not on the batch or the recordin
 last bits, because matrix products of another shape are summed in another order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -106,9 +106,10 @@ def simulate(
     target: float = 1e-6,
     precision: Precision = "float64",
     payload: Payload = 32,
+    theorems: Sequence[Theorem] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Trace:
-    """Run `method` on `problem` and judge it by its theorems at every round.
+    """Run `method` on `problem` and judge it by theorems at every round.
 
     Args:
         stepsize: gamma > 0, a number or an array [S] of them.
@@ -119,6 +120,7 @@ def simulate(
         target: relative |grad f|^2 whose first round is noted in `target_round`.
         precision: "float64" or "float32", in which descent can hardly be judged.
         payload: bits that a float costs to send, 32 or 64, whatever the precision.
+        theorems: to judge by instead of the method's own, names unique; they read the method's states.
         progress: called with the number of rounds done since the last call.
 
     Returns:
@@ -133,14 +135,15 @@ def simulate(
     check_choice(target, precision, payload)
     stepsizes, seeds, start = as_stepsizes(stepsize), as_seeds(seed), as_starting_point(x0, problem.dim)
     constants = constants_of(problem, method)
-    obstacles = {theorem.name: theorem.obstacle(constants) for theorem in method.theorems}
-    theorems = tuple(theorem for theorem in method.theorems if obstacles[theorem.name] is None)
+    statements = method.theorems if theorems is None else tuple(theorems)
+    obstacles = {theorem.name: theorem.obstacle(constants) for theorem in statements}
+    applicable = tuple(theorem for theorem in statements if obstacles[theorem.name] is None)
 
     lanes = np.meshgrid(stepsizes, seeds, indexing="ij")
     setting = _cast(Setting(problem, constants.method, constants), precision)
     gammas = jnp.asarray(lanes[0].ravel(), precision)
     keys = jax.vmap(jax.random.key)(jnp.asarray(lanes[1].ravel(), jnp.uint32))
-    program = Program(theorems, payload)
+    program = Program(applicable, payload)
     runs, first = _start(program, setting, jnp.asarray(start, precision), gammas, keys, target)
     check_start(first.loss, first.grad_norm_sq)
     recorded_rounds = np.unique(np.append(np.arange(0, rounds, record_every), rounds))
@@ -148,7 +151,7 @@ def simulate(
 
     shape = stepsizes.shape + seeds.shape
     runs, records = jax.tree.map(lambda leaf: leaf.reshape(shape + leaf.shape[1:]), (runs, records))
-    return _trace(method, theorems, obstacles, constants, stepsizes, recorded_rounds, runs, records)
+    return _trace(applicable, obstacles, constants, stepsizes, recorded_rounds, runs, records)
 
 
 def _cast(setting: Setting, precision: str) -> Setting:
@@ -286,7 +289,7 @@ def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Recor
     return measured._replace(uplink_bits=run.uplink_bits, downlink_bits=run.downlink_bits)
 
 
-def _trace(method, theorems, obstacles, constants, stepsizes, recorded_rounds, runs: Any, records: Any) -> Trace:
+def _trace(theorems, obstacles, constants, stepsizes, recorded_rounds, runs: Any, records: Any) -> Trace:
     """Collect runs and records, with leaves [...] and [..., R], into a trace."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = records.grad_norm_sq_sum / recorded_rounds
