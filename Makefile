@@ -7,16 +7,17 @@ PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the stamps share one .venv
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint docs bench soak clean
+.PHONY: help setup demo test lint docs verdicts bench soak clean
 
 help:
 	@echo 'efsim: a theory-validation simulator for error feedback methods'
 	@echo
 	@echo '  make setup   make .venv and install efsim into it (the others do so when needed)'
 	@echo '  make demo    run, verify and plot two experiments into results/'
-	@echo '  make test    run the tests           (PYTEST_ARGS="-k ef21" picks some)'
+	@echo '  make test    run the tests, and the configs reduced (PYTEST_ARGS="-k ef21" picks some)'
 	@echo '  make lint    check style and types'
 	@echo '  make docs    write docs/catalogue.md from the docstrings'
+	@echo '  make verdicts  judge the whole catalogue: docs/verdicts.md (half an hour)'
 	@echo '  make bench   measure the speed'
 	@echo '  make soak    run the long tests      (PYTEST_ARGS as above)'
 	@echo '  make clean   remove .venv, build products and caches; results/ stays'
@@ -34,7 +35,7 @@ demo: .venv/.installed
 	$(call experiment,quadratic-vs-arithmetic-mean)
 	$(call experiment,heterogeneity)
 
-# The tests of a file go to one process, because they share compiled programs.
+# The tests of a file go to one process, because they share compiled programs, and those of a config its sweep.
 test: .venv/.test
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
@@ -48,6 +49,12 @@ lint: .venv/.dev
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
+
+JUDGED = catalogue catalogue-nonconvex rare-features tight-rates
+
+verdicts: .venv/.installed
+	for name in $(JUDGED); do .venv/bin/efsim run configs/$$name.toml || exit; done
+	.venv/bin/python -m experiments.verdict_page docs/verdicts.md $(addprefix results/,$(JUDGED))
 
 docs: .venv/.installed
 	.venv/bin/python -m experiments.catalogue docs/catalogue.md

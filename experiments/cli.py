@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from experiments.claims import Status
     from experiments.config import Config
     from experiments.plan import Case
-    from experiments.verdicts import TheoremVerdict
 
 __all__ = ["main"]
 
@@ -66,23 +66,32 @@ set_option = click.option(
 
 
 def _load(path: Path, overrides: tuple[str, ...]) -> Config:
-    from experiments.config import parse_config
-    from experiments.raw_config import apply_overrides, read_raw
+    from experiments.raw_config import read_raw
 
-    return parse_config(apply_overrides(read_raw(path), overrides))
+    return _parsed(read_raw(path), overrides)
+
+
+def _parsed(raw: dict[str, Any], overrides: tuple[str, ...]) -> Config:
+    from experiments.config import parse_config
+    from experiments.raw_config import apply_overrides
+
+    return parse_config(apply_overrides(raw, overrides))
 
 
 @main.command()
 @config_argument
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/NAME by default.")
 @set_option
-def run(config: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+@click.option("--reduced", is_flag=True, help="Run CONFIG as its table [reduced] says, before --set.")
+def run(config: Path, out: Path | None, overrides: tuple[str, ...], reduced: bool) -> None:
     """Compute the sweep that CONFIG describes."""
+    from experiments import raw_config
     from experiments.execute import run_sweep
     from experiments.store import Store
     from experiments.summary import summarize
 
-    parsed = _load(config, overrides)
+    raw = raw_config.read_raw(config)
+    parsed = _parsed(raw_config.reduced(raw) if reduced else raw, overrides)
     folder = out or Path("results") / parsed.name
     click.echo(_describe(parsed))
     was_complete = Store(folder).complete
@@ -108,60 +117,66 @@ def _plural(count: int, word: str) -> str:
 
 @main.command()
 @results_argument
+@click.option("--controls", is_flag=True, help="Rerun every claim where it must be false; its check must fail there.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="A verdict for each value, e.g. --by problem.kind.")
+@click.option(
+    "--false-alarm",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Probability that any check of random runs calls a true theorem violated.",
+)
+@click.option(
+    "--excess",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Relative excess over a bound that the seeds must be able to show.",
+)
+@click.option("--allow-undecided", is_flag=True, help="Exit with 0 where nothing is violated.")
 @click.pass_context
-def verify(ctx: click.Context, folder: Path) -> None:
-    """Judge the runs in DIR by their theorems.
+def verify(
+    ctx: click.Context,
+    folder: Path,
+    controls: bool,
+    by: tuple[str, ...],
+    false_alarm: float,
+    excess: float,
+    allow_undecided: bool,
+) -> None:
+    """Judge the runs in DIR by their theorems, and by what their config expects.
 
-    Exit status: 0 if all theorems hold, 1 if one is violated, 3 if none is violated but one is undecided.
+    Exit status: 0 if all claims hold, 1 if one does not, 3 if one is undecided, or untested because no negative control
+    of it fails. A verdict that the config expects, [[expect]], is no failure.
     """
+    from experiments.claims import render_outcomes, report
+    from experiments.controls import control_verdicts
+    from experiments.evidence import Standard
     from experiments.store import load_results
-    from experiments.verdicts import Judgement, judge
+    from experiments.verdict_table import text_table, totals
+    from experiments.verdicts import judge
 
-    verdicts = judge(load_results(folder))
-    judgements = {verdict.judgement for verdict in verdicts}
-    if not verdicts:
-        click.echo(
-            "undecided: no theorem applies to any run: its assumptions fail, or the stepsize is too large for it"
-        )
-        ctx.exit(3)
-    click.echo(_verdict_table(verdicts))
-    ctx.exit(1 if Judgement.VIOLATED in judgements else 3 if Judgement.UNDECIDED in judgements else 0)
+    results, standard = load_results(folder), Standard(false_alarm, excess)
+    verdicts = judge(results, by, standard)
+    if controls:
+        verdicts = control_verdicts(verdicts, results.config, standard)
+    if verdicts:
+        click.echo(text_table(verdicts))
+        click.echo(f"\n{totals(verdicts)}")
+    else:
+        click.echo("no theorem applies to any run: its assumptions fail, or the stepsize is too large for it")
+    outcomes = report(results, verdicts)
+    if results.config.expect:
+        click.echo(f"\n{render_outcomes(outcomes, results.config)}")
+    ctx.exit(_status({outcome.status for outcome in outcomes}, allow_undecided))
 
 
-def _verdict_table(verdicts: list[TheoremVerdict]) -> str:
-    from experiments.tables import number, render
+def _status(found: set[Status], allow_undecided: bool) -> int:
+    from experiments.claims import Status
 
-    header = (
-        "method",
-        "theorem",
-        "applies to",
-        "verdict",
-        "steps",
-        "slack >=",
-        "tightness",
-        "beyond",
-    )
-    rows = [
-        (
-            verdict.method,
-            verdict.theorem,
-            f"{verdict.applicable} of {verdict.runs} runs",
-            str(verdict.judgement),
-            str(verdict.steps),
-            number(verdict.smallest_slack, 3),
-            number(verdict.tightness, 3),
-            f"{verdict.beyond_broken} of {verdict.beyond} fail" if verdict.beyond else "-",
-        )
-        for verdict in verdicts
-    ]
-    reasons = [f"{v.judgement}: {v.method} {v.theorem}: {v.reason}" for v in verdicts if v.reason]
-    legend = (
-        "steps: rounds judged.  slack: smallest over them, relative to what changes in a round.\n"
-        "tightness: largest measured / bound.  beyond: runs at stepsizes of which the theorem does not speak (larger\n"
-        "ones; all others where it speaks of one only), and how many break the inequality.\n"
-        "`efsim list theorems` has their references."
-    )
-    return "\n".join([render(header, rows), "", legend, *reasons])
+    if Status.NOT_MET in found:
+        return 1
+    return 0 if allow_undecided or found == {Status.MET} else 3
 
 
 @main.command()
@@ -229,6 +244,29 @@ def _case_constants(case: Case) -> str:
 
 def _one_line(table: dict[str, Any]) -> str:
     return ", ".join(str(value) if name == "kind" else f"{name} = {value}" for name, value in table.items())
+
+
+@main.command()
+@config_argument
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/NAME by default.")
+@set_option
+def critical(config: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+    """Measure how large a stepsize may be: until runs fail to converge, and until a theorem's inequality breaks.
+
+    For every case of CONFIG, searching upwards from the stepsizes of the theorems that its rules name. Prints how they
+    follow L_QM / L_AM, and writes critical.parquet and a figure.
+    """
+    from experiments.critical import critical_table
+    from experiments.critical_exponents import render_exponents
+    from experiments.figures import save_figure
+    from experiments.figures.critical import draw_critical
+
+    parsed = _load(config, overrides)
+    folder = out or Path("results") / parsed.name
+    table = critical_table(parsed, folder)
+    click.echo(render_exponents(table) + "\n")
+    for path in save_figure(folder, "critical-stepsizes", draw_critical(table)):
+        click.echo(str(path))
 
 
 @main.group(name="list")

@@ -1,17 +1,25 @@
 """Names of the columns that theorems have in results."""
 
-__all__ = ["VERDICT_FIGURES", "column"]
+__all__ = ["RECORDED_FIGURES", "VERDICT_FIGURES", "column"]
 
-# The fields of a `Verdict` with one value a run, as they stand in runs.parquet for every theorem.
+# The fields of a `Verdict` with one value a run, as they stand in runs.parquet for every theorem,
 VERDICT_FIGURES = (
     "applies",
     "smallest_slack",
     "smallest_slack_round",
+    "worst_change",
+    "worst_promise",
     "violations",
     "judged_rounds",
+    "least_noise",
     "excess",
-    "total_slack",
+    "fitted_rate",
+    "promised_rate",
+    "fitted_from",
+    "fitted_to",
 )
+# and those with one value a run and recorded round, in the traces.
+RECORDED_FIGURES = ("lyapunov", "bound", "log_capital")
 
 
 def column(theorem: str, what: str) -> str:

@@ -16,6 +16,9 @@ from pydantic import ValidationError
 
 from experiments.config_errors import explain
 from experiments.config_models import Choice, Rule, Start, schema
+from experiments.expectation_errors import expectation_errors
+from experiments.expectations import Expectation
+from experiments.selection import choices
 from experiments.spec import Spec
 from problems import InvalidInput
 from problems.registry import load_entry_points, load_plugin
@@ -54,6 +57,7 @@ class Config:
     start: Start
     problems: list[Spec]
     methods: list[tuple[int, Spec, list[StepsizeSpec]]]  # index of the [[method]] table, choice, stepsizes
+    expect: list[Expectation]
     raw: dict[str, Any]  # as given, overrides applied, paths of plugins absolute
 
     @property
@@ -80,6 +84,7 @@ PLAIN = (
     "precision",
     "payload",
     "start",
+    "expect",
 )
 
 
@@ -110,7 +115,9 @@ def parse_config(raw: dict[str, Any]) -> Config:
         ],
         raw=raw,
     )
-    _check_constructible(config)
+    errors = [*_constructor_errors(config), *_expectation_errors(config)]
+    if errors:
+        raise InvalidInput("\n".join(errors))
     return config
 
 
@@ -189,7 +196,11 @@ def _check_declared(method: Any) -> None:
         )
 
 
-def _check_constructible(config: Config) -> None:
+def _expectation_errors(config: Config) -> list[str]:
+    return expectation_errors(config.expect, choices(config.problems, config.methods)) if config.expect else []
+
+
+def _constructor_errors(config: Config) -> list[str]:
     """Build every method once, so that what a constructor refuses is told with the other errors of the config."""
     errors = {}
     for index, choice, stepsizes in config.methods:
@@ -201,5 +212,4 @@ def _check_constructible(config: Config) -> None:
                     method.theorem(stepsize.rule)
         except InvalidInput as error:
             errors[f"method[{index}] ({choice.kind}): {error}"] = None
-    if errors:
-        raise InvalidInput("\n".join(errors))
+    return list(errors)

@@ -5,27 +5,23 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic.errors import PydanticUserError
 
+from experiments.expectations import EXPECTATIONS, Expectation
 from experiments.spec import COMPONENTS, component_of, constructors, parameters, spec_of
+from experiments.strict import Strict
 from problems import InvalidInput, Problem
 from simulator import Method
 from simulator.arguments import Precision
 from simulator.traffic import Payload
 
-__all__ = ["DEEPEST", "Choice", "Rule", "Schema", "Start", "Strict", "schema"]
+__all__ = ["DEEPEST", "Choice", "Rule", "Schema", "Start", "schema"]
 
 DEEPEST = 3  # components may have components that have components
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Constructors = dict[type, dict[str, Callable[..., Any]]]
-
-
-class Strict(BaseModel):
-    """Unknown fields and values of another type (a string for a number) are errors; whole numbers pass as floats."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Choice(Strict):
@@ -48,7 +44,7 @@ class Rule(Strict):
     """Stepsizes as multiples of the largest stepsize of a theorem."""
 
     rule: _swept(str)  # type: ignore[valid-type]
-    multiple: _swept(Positive) = [1.0]  # type: ignore[valid-type]
+    multiple: _swept(Positive) = Field([1.0])  # type: ignore[valid-type]
 
 
 Stepsize = Annotated[
@@ -98,8 +94,10 @@ def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ..
         start=(Start, Start()),
         problem=(_swept(models.union(Problem)), ...),
         method=(methods, ...),
+        expect=(list[Expectation], []),
+        reduced=(dict[str, Any], {}),
     )
-    return Schema(whole, models.tables | {"by-rule": Rule, "start": Start})
+    return Schema(whole, models.tables | {"by-rule": Rule, "start": Start} | EXPECTATIONS)
 
 
 class Models:

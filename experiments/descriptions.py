@@ -59,7 +59,9 @@ def paper_text(paper: Paper | None) -> str:
 
 
 def stepsize_bound(theorem: Theorem) -> str:
-    """For which stepsizes the theorem speaks: of those up to the largest, or of one only."""
+    """For which stepsizes the theorem speaks: of those up to the largest, of one only, or of all."""
+    if not theorem.limits_stepsize:
+        return "every stepsize"
     only = theorem.min_stepsize is theorem.max_stepsize
     return f"{'=' if only else '<='} {theorem.formula}"
 

@@ -23,9 +23,9 @@ def run_sweep(config: Config, folder: Path) -> Results:
     """
     store = Store(folder)
     store.check_free_for(config)
-    if not store.complete:
-        plan = make_plan(config)  # before the folder is touched: it tells most mistakes
-        store.create(config)
+    plan = None if store.complete else make_plan(config)  # before the folder is touched: it tells most mistakes
+    store.create(config)
+    if plan is not None:
         _compute(plan, store)
     return load_results(folder)
 

@@ -159,7 +159,7 @@ def resolve_stepsize(case: Case, spec: StepsizeSpec) -> float:
     """The stepsize in numbers.
 
     Raises:
-        InvalidInput: the rule's theorem does not apply to the case; the message says why in words.
+        InvalidInput: the rule's theorem does not apply to the case, or limits no stepsize, in words.
     """
     if spec.rule is None:
         return spec.multiple
@@ -168,6 +168,8 @@ def resolve_stepsize(case: Case, spec: StepsizeSpec) -> float:
     if obstacle is not None:
         where = f"{case.problem_spec.kind} with {case.method.compressor.kind}"
         raise InvalidInput(f"the rule {spec.rule!r} does not apply to {where}: {obstacle}")
+    if not theorem.limits_stepsize:
+        raise InvalidInput(f"the rule {spec.rule!r} names no stepsize: the theorem holds at every one")
     return spec.multiple * float(theorem.max_stepsize(case.constants))
 
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import tomli_w
 
 from problems import InvalidInput
 
-__all__ = ["apply_overrides", "read_raw", "write_toml"]
+__all__ = ["apply_overrides", "read_raw", "reduced", "write_toml"]
 
 
 def read_raw(path: Path) -> dict[str, Any]:
@@ -50,15 +50,43 @@ def apply_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, 
     merged = _copied(raw)
     for override in overrides:
         path, equals, text = override.partition("=")
-        parts = [part for part in re.split(r"[.\[\]]+", path.strip()) if part]
+        parts = _parts(path)
         if not equals or not parts:
             raise InvalidInput(f"--set takes key=value, not {override!r}")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        _set(merged, parts, value, override)
+        _set(merged, parts, value, f"--set {override}")
     return merged
+
+
+def reduced(raw: dict[str, Any]) -> dict[str, Any]:
+    """The small version of a config: its table [reduced] merged into the rest, and gone.
+
+    The table's keys are those of --set, dotted or nested. A table is merged into the one of that name, anything else
+    takes the place of what is there: [[reduced.method]] tables that of all methods.
+
+    Raises:
+        InvalidInput: [reduced] is not a table, or has a path through something that is not one.
+    """
+    merged = _copied(raw)
+    changes = merged.pop("reduced", {})
+    if not isinstance(changes, dict):
+        raise InvalidInput(f"reduced: needs a table, not {changes!r}")
+    for path, value in _leaves(changes):
+        _set(merged, path, value, f"reduced.{'.'.join(path)}")
+    return merged
+
+
+def _leaves(table: dict[str, Any]) -> Iterator[tuple[list[str], Any]]:
+    for key, value in table.items():
+        inner = _leaves(value) if isinstance(value, dict) else [([], value)]
+        yield from (([*_parts(key), *path], leaf) for path, leaf in inner)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in re.split(r"[.\[\]]+", path.strip()) if part]
 
 
 def _copied(value: Any) -> Any:
@@ -67,20 +95,20 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _set(container: Any, path: list[str], value: Any, override: str) -> None:
+def _set(container: Any, path: list[str], value: Any, where: str) -> None:
     *parents, last = path
     for part in parents:
-        key: Any = _key(container, part, override)
+        key: Any = _key(container, part, where)
         container = container.setdefault(key, {}) if isinstance(container, dict) else container[key]
-    container[_key(container, last, override)] = value
+    container[_key(container, last, where)] = value
 
 
-def _key(container: Any, part: str, override: str) -> Any:
+def _key(container: Any, part: str, where: str) -> Any:
     """`part` as a key of a table, or as an index of a list that has it."""
     if isinstance(container, dict):
         return part
     if not isinstance(container, list):
-        raise InvalidInput(f"--set {override}: there is no table that {part!r} could be in")
+        raise InvalidInput(f"{where}: there is no table that {part!r} could be in")
     if not (part.isdigit() and int(part) < len(container)):
-        raise InvalidInput(f"--set {override}: {part!r} is not an index of a list of {len(container)} entries")
+        raise InvalidInput(f"{where}: {part!r} is not an index of a list of {len(container)} entries")
     return int(part)

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.columns import VERDICT_FIGURES, column
+from experiments.columns import RECORDED_FIGURES, VERDICT_FIGURES, column
 from experiments.plan import Batch, Case, Plan, Run
 from simulator import Trace
 
-__all__ = ["applicable_theorems", "run_rows", "runs_table", "trace_table"]
+__all__ = ["applicable_theorems", "case_columns", "run_rows", "runs_table", "trace_table"]
 
 Index = tuple[int, int]  # of a run in its batch: stepsize, seed
 
@@ -51,7 +51,7 @@ def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame
         columns[name] = getattr(trace, name).astype(float).ravel()
     for theorem in theorems:
         verdict = trace.verdicts.get(theorem)
-        for what in ("lyapunov", "bound"):
+        for what in RECORDED_FIGURES:
             values = np.full(len(runs) * records, np.nan) if verdict is None else getattr(verdict, what).astype(float)
             columns[column(theorem, what)] = values.ravel()
     return pd.DataFrame(columns)
@@ -59,7 +59,7 @@ def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame
 
 def run_rows(batch: Batch, trace: Trace) -> list[dict[str, Any]]:
     """A row for each run: parameters, constants, stepsize, status, and what every theorem says of it."""
-    case = _case_columns(batch.case)
+    case = case_columns(batch.case)
     return [
         {"run": run.id, "batch": batch.name}
         | case
@@ -93,7 +93,8 @@ def _indexed_runs(batch: Batch) -> list[tuple[Index, Run]]:
     return [((s, k), run) for s, lane in enumerate(batch.runs) for k, run in enumerate(lane)]
 
 
-def _case_columns(case: Case) -> dict[str, Any]:
+def case_columns(case: Case) -> dict[str, Any]:
+    """What the runs of a case have in common: what describes problem and method, and the constants."""
     constants = case.constants
     return {
         **{f"problem.{name}": value for name, value in case.problem_spec.flat().items()},

@@ -29,6 +29,8 @@ __all__ = ["Results", "Store", "load_results", "whole_file"]
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
 
 
+# Fields of a config that cannot change what is computed: they may be edited beside results that are there.
+WITHOUT_EFFECT = ("description", "expect", "reduced")
 NEEDED_COLUMNS = ("run", "problem.kind", "method.kind", "rule", "stepsize", "seed", "deterministic", "status")
 
 
@@ -69,7 +71,7 @@ class Store:
             )
 
     def create(self, config: Config) -> None:
-        """Make the folder, with the config in it.
+        """Make the folder, with the config in it; where the results are there already, it is the new one from now on.
 
         Raises:
             InvalidInput: it cannot be written to.
@@ -78,21 +80,26 @@ class Store:
             (self.folder / TRACES).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidInput(f"cannot create {self.folder / TRACES}: {error.strerror}") from error
-        if not (self.folder / CONFIG).exists():
+        if not (self.folder / CONFIG).exists() or self._present() != config.raw:
             with whole_file(self.folder / CONFIG) as path:
                 path.write_text(write_toml(config.raw), encoding="utf-8")
 
     def _refuse_other(self, config: Config) -> None:
-        try:
-            present = tomllib.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{self.folder / CONFIG} cannot be read ({error}); choose another folder") from error
-        if present != config.raw:
-            changed = sorted(key for key in {*present, *config.raw} if present.get(key) != config.raw.get(key))
+        present = self._present()
+        changed = sorted(key for key in {*present, *config.raw} if present.get(key) != config.raw.get(key))
+        changed = [key for key in changed if key not in WITHOUT_EFFECT]
+        if changed:
             raise InvalidInput(
                 f"{self.folder} holds the results of another config (it differs in: {', '.join(changed)}); "
                 "choose another folder with --out, or remove this one"
             )
+
+    def _present(self) -> dict[str, Any]:
+        """The config in the folder."""
+        try:
+            return tomllib.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{self.folder / CONFIG} cannot be read ({error}); choose another folder") from error
 
     @property
     def complete(self) -> bool:
@@ -124,8 +131,16 @@ class Results:
     @property
     def traces(self) -> pd.DataFrame:
         """The recorded rounds of all runs, sorted by run and round."""
+        return self.trace_columns(None).sort_values(["run", "round"], ignore_index=True)
+
+    def trace_columns(self, names: list[str] | None) -> pd.DataFrame:
+        """Some columns of the recorded rounds of all runs, or all of them.
+
+        Raises:
+            InvalidInput: the traces are missing or damaged.
+        """
         try:
-            return pd.read_parquet(self.folder / TRACES).sort_values(["run", "round"], ignore_index=True)
+            return pd.read_parquet(self.folder / TRACES, columns=names)
         except (OSError, ValueError, KeyError) as error:
             raise InvalidInput(f"{self.folder / TRACES} is damaged: {error}") from error
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WIDTH", "number", "render", "render_noted", "wrapped"]
+__all__ = ["WIDTH", "markdown", "number", "render", "render_noted", "wrapped"]
 
 WIDTH = 110
 
@@ -32,6 +32,12 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a header, as a Markdown table."""
+    cells = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
 
 
 def render_noted(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,37 +1,27 @@
 """The verdict table: for every theorem of a sweep, whether it held on the runs that it speaks of.
 
 A theorem holds on a run of a deterministic method if no judged round violates its one-step inequality and no
-recorded round its rate. Of a random method the inequality holds in expectation: the sum of a run's slacks is then a
-sample of a variable with mean >= 0, and a one-sided t-test over the seeds decides.
+recorded round its rate. Of a random method the inequality holds in expectation, and all runs that differ in the seed
+only are judged together (`experiments/evidence.py`).
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from experiments.columns import VERDICT_FIGURES, column
+from experiments.evidence import Standard
+from experiments.judging import Finding, Judgement, judge_run, judge_seeds, worst
 from experiments.store import Results
+from problems import InvalidInput
 from problems.registry import registered
 from simulator import Method, Theorem
-from simulator.checks import tolerance
 
-__all__ = ["Judgement", "TheoremVerdict", "judge", "judge_runs"]
+__all__ = ["Judgement", "TheoremVerdict", "judge", "with_controls"]
 
 Table = Any  # a pandas DataFrame; its type stubs do not know what a mask selects
-
-# Probability with which one group of seeds may be called a violation although the theorem holds.
-FALSE_ALARM_RATE = 1e-3
-# Fewer seeds say nothing about an expectation.
-FEWEST_SEEDS = 8
-
-
-class Judgement(StrEnum):
-    HOLDS = "holds"
-    VIOLATED = "VIOLATED"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -40,67 +30,139 @@ class TheoremVerdict:
 
     Attributes:
         method, theorem, reference: which theorem.
+        where: the values of the columns by which the runs were split, if they were.
         applicable, runs: to how many of the method's runs it applies.
         judgement, reason: the verdict, and what made it other than "holds".
         smallest_slack: over all judged rounds of those runs, relative to what changes in a round; NaN where the
             inequality holds in expectation only.
-        tightness: the largest measured / bound at recorded rounds; 1 means that the bound is attained.
+        tightness: the largest measured / bound at recorded rounds, of a random method on average over the seeds; 1
+            means that the bound is attained.
+        law, fitted, promised: "power" or "geometric", and p of T^p or q of q^T fitted to the measured and to the bound
+            on the same rounds; the medians over the runs, NaN where none has rounds enough.
         steps: number of rounds judged.
+        seeds, power: of random methods, the fewest runs of a group, and the least probability with which a group would
+            have shown the excess that was asked for (`Standard`); None for a deterministic one.
         beyond, beyond_broken: runs of the stepsizes for which the theorem does not speak (larger ones, or all others
             where it speaks of one only), and how many of them broke its inequality: evidence that the check can fail.
+        controls, controls_failed: negative controls that were run, and how many failed as they must; None without any.
     """
 
     method: str
     theorem: str
     reference: str
+    where: dict[str, Any]
     applicable: int
     runs: int
     judgement: Judgement
     reason: str
     smallest_slack: float
     tightness: float
+    law: str
+    fitted: float
+    promised: float
     steps: int
+    seeds: int | None
+    power: float | None
     beyond: int
     beyond_broken: int
+    controls: int | None = field(default=None)
+    controls_failed: int | None = field(default=None)
 
 
-def judge(results: Results) -> list[TheoremVerdict]:
-    """One verdict for every theorem of every method of the sweep that applies to at least one run."""
-    verdicts = []
-    for kind, runs in results.runs.groupby("method.kind", sort=True):
+def judge(results: Results, by: Sequence[str] = (), standard: Standard | None = None) -> list[TheoremVerdict]:
+    """One verdict for every theorem of every method of the sweep that applies to at least one run.
+
+    Args:
+        by: columns of the runs, e.g. "problem.kind": a verdict for each of their values.
+
+    Raises:
+        InvalidInput: the runs have no such column, or not those of a verdict.
+    """
+    unknown = [name for name in by if name not in results.runs]
+    if unknown:
+        raise InvalidInput(f"the runs have no column {', '.join(unknown)}; they have {', '.join(results.runs.columns)}")
+    standard = standard or Standard()
+    parts = [part for part in _parts(results, by) if len(part.applicable)]
+    checks = sum(part.applicable[~part.applicable.deterministic].group.nunique() for part in parts)
+    return [_judge_part(results, part, standard, checks) for part in parts]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The runs that one verdict is about."""
+
+    kind: str
+    theorem: Theorem
+    where: dict[str, Any]
+    figures: Table  # of all runs of the method there; of those whose assumptions fail, `applies` is missing
+
+    @property
+    def applicable(self) -> Table:
+        """The runs of which the theorem speaks."""
+        return self.figures[self.figures.applies.eq(True)]
+
+    @property
+    def beyond(self) -> Table:
+        """The runs of which only the stepsize is not the theorem's."""
+        return self.figures[self.figures.applies.eq(False)]
+
+
+def _parts(results: Results, by: Sequence[str]) -> Iterator[Part]:
+    table: Table = results.runs
+    for (kind, *values), runs in table.groupby(["method.kind", *by], sort=True, dropna=False):
         for theorem in registered(Method)[str(kind)].theorems:
             if column(theorem.name, "applies") in runs:
-                verdict = _judge_theorem(str(kind), theorem, runs, results.config.precision)
-                verdicts += [verdict] if verdict.applicable else []
-    return verdicts
+                yield Part(str(kind), theorem, dict(zip(by, values, strict=True)), _figures(theorem, runs))
 
 
-def _judge_theorem(kind: str, theorem: Theorem, runs: Table, precision: str) -> TheoremVerdict:
-    figures = _figures(theorem, runs)
-    stated = figures[figures.applies.notna()]  # the theorem's other assumptions hold
-    applicable, beyond = stated[stated.applies.astype(bool)], stated[~stated.applies.astype(bool)]
-    judgements = judge_runs(applicable, tolerance(precision))
-    judgement, reason = _worst(judgements)
-    deterministic = applicable[applicable.deterministic]
+def _judge_part(results: Results, part: Part, standard: Standard, checks: int) -> TheoremVerdict:
+    applicable, beyond, theorem = part.applicable, part.beyond, part.theorem
+    deterministic, random = applicable[applicable.deterministic], applicable[~applicable.deterministic]
+    findings = [judge_run(theorem, run, results.config.precision) for run in deterministic.itertuples()]
+    if len(random):
+        findings += _judge_groups(results, theorem, random, standard, checks)
+    finding = worst(findings)
     return TheoremVerdict(
-        method=kind,
+        method=part.kind,
         theorem=theorem.name,
         reference=theorem.reference,
+        where=part.where,
         applicable=len(applicable),
-        runs=len(runs),
-        judgement=judgement,
-        reason=reason,
+        runs=len(part.figures),
+        judgement=finding.judgement,
+        reason=finding.reason,
         smallest_slack=_finite(deterministic.smallest_slack.min()),
-        tightness=applicable.excess.max(),
+        tightness=applicable.groupby("group").excess.mean().max(),
+        law=theorem.law,
+        fitted=applicable.fitted_rate.median(),
+        promised=applicable.promised_rate.median(),
         steps=int(applicable.judged_rounds.sum()),
+        seeds=finding.seeds,
+        power=finding.power,
         beyond=int(beyond.deterministic.sum()),
         beyond_broken=int((beyond.deterministic & (beyond.violations > 0)).sum()),
     )
 
 
+def _judge_groups(
+    results: Results, theorem: Theorem, runs: Table, standard: Standard, checks: int
+) -> Iterator[Finding]:
+    name = column(theorem.name, "log_capital")
+    capitals = results.trace_columns(["run", "round", name]).pivot(index="round", columns="run", values=name)
+    rounds = capitals.index.to_numpy()
+    for _, group in runs.groupby("group"):
+        yield judge_seeds(theorem, group, capitals[group.run].to_numpy(float), rounds, standard, checks)
+
+
 def _figures(theorem: Theorem, runs: Table) -> Table:
     """The theorem's columns under plain names, beside what identifies a group of seeds."""
-    figures = runs[[column(theorem.name, name) for name in VERDICT_FIGURES]].set_axis(list(VERDICT_FIGURES), axis=1)
+    names = [column(theorem.name, name) for name in VERDICT_FIGURES]
+    missing = [name for name in names if name not in runs]
+    if missing:
+        raise InvalidInput(
+            f"the runs have no column {missing[0]}: another version of efsim has written them; compute them again"
+        )
+    figures = runs[names].set_axis(list(VERDICT_FIGURES), axis=1)
     return figures.assign(
         run=runs.run, group=_groups(runs), deterministic=runs.deterministic.astype(bool), status=runs.status
     )
@@ -109,63 +171,19 @@ def _figures(theorem: Theorem, runs: Table) -> Table:
 def _groups(runs: Table) -> Table:
     """A number for every set of runs that differ in the seed only."""
     choices = [name for name in runs if name.startswith(("problem.", "method."))] + ["rule", "stepsize"]
-    return runs[choices].astype(str).groupby(choices, sort=False).ngroup()
+    return runs[choices].astype(str).groupby(choices, sort=False, dropna=False).ngroup()
 
 
-def judge_runs(runs: Table, tolerance: float) -> list[tuple[Judgement, str]]:
-    """Judgement and reason for every deterministic run, and for every group of seeds of random ones."""
-    deterministic = [_judge_run(run, tolerance) for run in runs[runs.deterministic].itertuples()]
-    random = [_judge_seeds(group) for _, group in runs[~runs.deterministic].groupby("group")]
-    return deterministic + random
+def with_controls(verdict: TheoremVerdict, outcomes: Sequence[bool]) -> TheoremVerdict:
+    """The verdict, given of each of its negative controls whether the check failed there, as it must.
 
-
-def _judge_run(run, tolerance: float) -> tuple[Judgement, str]:
-    if run.violations > 0:
-        worst = f"run {run.run}: {run.violations:.0f} of {run.judged_rounds:.0f} rounds break the inequality, worst "
-        return (
-            Judgement.VIOLATED,
-            worst + f"slack {run.smallest_slack:.3g} in round {run.smallest_slack_round:.0f}",
-        )
-    if run.excess > 1 + tolerance:
-        return Judgement.VIOLATED, f"run {run.run}: measured / bound reaches {run.excess:.6g}"
-    if run.status == "diverged":
-        return Judgement.VIOLATED, f"run {run.run} diverged"
-    if run.judged_rounds == 0:
-        return Judgement.UNDECIDED, f"run {run.run}: no round stands clear of rounding error"
-    return Judgement.HOLDS, ""
-
-
-def _judge_seeds(runs: Table) -> tuple[Judgement, str]:
-    """One-sided t-tests on the mean of the total slack: is it >= 0, is it < 0, or can it not be told?"""
-    slacks, first = runs.total_slack.to_numpy(float), runs.run.iloc[0]
-    if (runs.status == "diverged").any():
-        return Judgement.VIOLATED, f"{(runs.status == 'diverged').sum()} seeds of run {first} diverged"
-    if len(slacks) < FEWEST_SEEDS or not np.all(np.isfinite(slacks)):
-        return (
-            Judgement.UNDECIDED,
-            f"the inequality holds in expectation: at least {FEWEST_SEEDS} seeds are needed",
-        )
-    margin = stats.t.ppf(1 - FALSE_ALARM_RATE, len(slacks) - 1) * slacks.std(ddof=1) / np.sqrt(len(slacks))
-    if slacks.mean() + margin < 0:
-        return (
-            Judgement.VIOLATED,
-            f"run {first} and its seeds: mean total slack {slacks.mean():.3g} +- {margin:.2g}",
-        )
-    if slacks.mean() - margin < 0:
-        return (
-            Judgement.UNDECIDED,
-            f"run {first} and its seeds: mean total slack {slacks.mean():.3g} +- {margin:.2g}",
-        )
-    return Judgement.HOLDS, ""
-
-
-def _worst(judgements: list[tuple[Judgement, str]]) -> tuple[Judgement, str]:
-    for kind in (Judgement.VIOLATED, Judgement.UNDECIDED):
-        reasons = [reason for judgement, reason in judgements if judgement is kind]
-        if reasons:
-            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-            return kind, reasons[0] + more
-    return Judgement.HOLDS, ""
+    What has no control that fails is untested, not true.
+    """
+    verdict = replace(verdict, controls=len(outcomes), controls_failed=sum(outcomes))
+    if verdict.judgement is Judgement.HOLDS and not any(outcomes):
+        reason = f"none of {len(outcomes)} negative controls makes its check fail"
+        return replace(verdict, judgement=Judgement.UNTESTED, reason=reason)
+    return verdict
 
 
 def _finite(value: float) -> float:

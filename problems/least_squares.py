@@ -69,7 +69,8 @@ class LeastSquares(LinearPrediction):
             mean_smoothness: L_AM > 0.
             smoothness_variance: L_var = L_QM^2 - L_AM^2, from 0 to L_AM^2 (n - 1) (less for "geometric").
             strength: of the regulariser, > 0; 2 strength is at most the smallest L_i.
-            profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
+            profile: how the L_i differ: "one-large" (one large worker, the others equal), "geometric" or
+                "power-law".
             seed: of the random draw.
 
         Raises:

@@ -13,7 +13,8 @@ from problems.errors import InvalidInput
 from problems.linear_prediction import LinearPrediction, RegularizerKind
 from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
-from problems.sample_recipes import rare_features
+from problems.regularizers import make_regularizer
+from problems.sample_recipes import curvatures_beside, rare_features, shared_features
 from problems.shards import Shards, Stack
 
 __all__ = ["LogisticRegression"]
@@ -30,7 +31,11 @@ class LogisticRegression(LinearPrediction):
     bounded below by 0 where the minimum is not known. The features are stored with the labels folded in (y_ij a_ij).
     """
 
-    recipes: ClassVar = {"logistic-regression": "from_dataset", "rare-features-logistic": "rare_features"}
+    recipes: ClassVar = {
+        "logistic-regression": "from_dataset",
+        "rare-features-logistic": "rare_features",
+        "shared-features-logistic": "shared_features",
+    }
     curvature = 0.25
     label_kind: ClassVar[Labels] = "binary"
 
@@ -77,7 +82,8 @@ class LogisticRegression(LinearPrediction):
             samples: m of every worker.
             mean_smoothness: L_AM > 0.
             smoothness_ratio: L_QM / L_AM >= 1, below sqrt(n) (slightly less for "geometric").
-            profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
+            profile: how the L_i differ: "one-large" (one large worker, the others equal), "geometric" or
+                "power-law".
             seed: of the random draw.
 
         Raises:
@@ -86,6 +92,45 @@ class LogisticRegression(LinearPrediction):
         curvature = mean_smoothness / cls.curvature
         made = rare_features(workers, dim, features_per_worker, samples, curvature, smoothness_ratio, profile, seed)
         return cls.from_arrays(*made)
+
+    @classmethod
+    def shared_features(
+        cls,
+        workers: int,
+        dim: int,
+        samples: int = 10,
+        mean_smoothness: float = 1.0,
+        smoothness_ratio: float = 1.0,
+        profile: Profile = "one-large",
+        regularizer: RegularizerKind = "l2",
+        strength: float = 0.05,
+        seed: int = 0,
+    ) -> "LogisticRegression":
+        """Logistic regression whose workers differ in scale: L_AM = L, while L_QM / L_AM is as prescribed.
+
+        Worker i holds the features s_i B, with a standard normal B [m, d] that all share, and labels of its own by
+        fair coins. The Hessians at 0 are multiples of one matrix, so that L = L_AM = mean_smoothness and
+        L_QM / L_AM = smoothness_ratio hold to rounding error. Elsewhere f bends less than L, and a worker with a
+        large s_i less than others: the local curvature may change with the ratio although L does not.
+
+        Args:
+            workers: n.
+            dim: d.
+            samples: m of every worker.
+            mean_smoothness: L_AM, above the regulariser's largest curvature (l2: strength, nonconvex: 2 strength).
+            smoothness_ratio: L_QM / L_AM >= 1; at most sqrt(n) without a regulariser, less with one.
+            profile: how the scales differ, in terms of L_i without the regulariser: "one-large" (one large worker,
+                the others equal), "geometric" or "power-law".
+            regularizer, strength: "none", "l2" (strength |x|^2/2) or "nonconvex" (strength sum_j x_j^2/(1+x_j^2)).
+            seed: of the random draw.
+
+        Raises:
+            InvalidInput: a number out of its range, or constants that no such problem has.
+        """
+        offset = make_regularizer(regularizer, strength).highest_curvature
+        curvatures = curvatures_beside(offset, workers, mean_smoothness, smoothness_ratio, profile)
+        made = shared_features(workers, dim, samples, curvatures / cls.curvature, seed)
+        return cls.from_arrays(*made, regularizer, strength)
 
     @staticmethod
     def phi(predictions: Array, targets: Array) -> Array:

@@ -15,6 +15,7 @@ from problems.problem import Problem, Sparsity
 from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
 from problems.quadratic_recipes import (
+    Curvature,
     Minimizers,
     Structure,
     check_quadratic,
@@ -87,24 +88,30 @@ class Quadratic(Problem):
         profile: Profile = "one-large",
         structure: Structure = "dense",
         minimizers: Minimizers = "different",
+        curvature: Curvature = "convex",
         seed: int = 0,
     ) -> "Quadratic":
-        """Random convex quadratics that have the prescribed constants exactly.
+        """Random quadratics that have the prescribed constants exactly.
 
         L_AM = L = mean_smoothness, L_QM / L_AM = smoothness_ratio and mu = pl_constant hold to rounding error of L_AM
         for every seed. A_i is L_i times a matrix with eigenvalues in [0, 1] that shares its largest eigenvector with
         the others; the remaining directions differ from worker to worker in such a way that the mean over the workers
-        has eigenvalues spaced geometrically from mu to L.
+        has eigenvalues spaced geometrically from mu to L. With indefinite curvature the eigenvalues of the f_i lie in
+        L_i [-1, 1], and some f_i are not convex (for d >= 3, n >= 2 and a small mu / L); f is, as ever.
 
         Args:
-            workers: n. smoothness_ratio is at most sqrt(n) for "one-large", slightly less for "geometric".
+            workers: n. smoothness_ratio is at most sqrt(n) for "one-large", less for the others, at most 17.3 for
+                "geometric".
             dim: d >= 2.
             mean_smoothness: L_AM > 0.
             smoothness_ratio: L_QM / L_AM >= 1.
             pl_constant: mu > 0.
-            profile: how the L_i differ: "one-large" (one large worker, the others equal) or "geometric".
+            profile: how the L_i differ: "one-large" (one large worker, the others equal), "geometric" or
+                "power-law".
             structure: "dense" (a random common eigenbasis) or "diagonal".
-            minimizers: of the f_i, "different" (each draws its own) or "common" (all share one: interpolation).
+            minimizers: of the f_i, "different" (each draws its own) or "common" (all share one: interpolation). Those
+                of an indefinite f_i are its stationary points.
+            curvature: of the f_i, "convex" or "indefinite".
             seed: of the random draw.
 
         Raises:
@@ -120,6 +127,7 @@ class Quadratic(Problem):
                 profile,
                 structure,
                 minimizers,
+                curvature,
                 seed,
             )
         )

@@ -13,6 +13,7 @@ from problems.spectra import eigenvalues, rounding_level
 
 __all__ = [
     "Arrays",
+    "Curvature",
     "Minimizers",
     "Structure",
     "check_quadratic",
@@ -25,6 +26,7 @@ __all__ = [
 
 Structure = Literal["dense", "diagonal"]
 Minimizers = Literal["different", "common"]
+Curvature = Literal["convex", "indefinite"]
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -67,6 +69,7 @@ def random_arrays(
     profile: Profile,
     structure: Structure,
     minimizers: Minimizers,
+    curvature: Curvature,
     seed: int,
 ) -> Arrays:
     """Of `Quadratic.random`."""
@@ -75,12 +78,14 @@ def random_arrays(
         raise unknown_name("structure", structure, ("dense", "diagonal"))
     if minimizers not in ("different", "common"):
         raise unknown_name("minimizers", minimizers, ("different", "common"))
+    if curvature not in ("convex", "indefinite"):
+        raise unknown_name("curvature", curvature, ("convex", "indefinite"))
     _check_curvatures(dim, pl_constant, "mean_smoothness", mean_smoothness, mean_smoothness)
     check_count("seed", seed)
     rng = np.random.default_rng(seed)
     scales = mean_smoothness * worker_smoothness_profile(workers, smoothness_ratio, profile)
     shape = np.geomspace(1.0, pl_constant / mean_smoothness, dim)
-    shapes = _perturbed_shapes(rng, shape, scales, structure)
+    shapes = _perturbed_shapes(rng, shape, scales, curvature, structure)
     points = rng.standard_normal((workers, dim))
     if minimizers == "common":
         points = np.broadcast_to(points[0], points.shape)
@@ -171,10 +176,30 @@ def _with_stationary_points(matrices: np.ndarray, points: np.ndarray) -> Arrays:
     return matrices, np.einsum("nij,nj->ni", matrices, points)
 
 
+def _room(inner: np.ndarray, curvature: Curvature) -> np.ndarray:
+    """R with eigenvalues of diag(inner) + sqrt(R) N sqrt(R) in (0, 1), or in (-1, 1) if indefinite, for all |N| <= 1.
+
+    Less than there is: an eigenvalue near an end of its interval would change a constant by rounding.
+    [d - 2] -> [d - 2], the diagonal of R.
+    """
+    if curvature == "indefinite":
+        return 0.9 * (1 - inner)
+    return np.full_like(inner, 0.5 * min(1 - inner[0], inner[-1])) if len(inner) else inner
+
+
+def _balanced(noise: np.ndarray, scales: np.ndarray, curvature: Curvature) -> np.ndarray:
+    """The noise N_i, changed such that sum_i L_i N_i = 0. [n, m, m] or diagonals [n, m] -> the same."""
+    if curvature == "convex":
+        return noise - np.tensordot(scales, noise, 1) / scales.sum()
+    # all N_i of one norm, and the nearest with that sum: whatever the L_i, many workers bend downwards
+    unit = (noise.T / np.max(np.abs(eigenvalues(noise)), axis=1)).T
+    return unit - np.multiply.outer(scales / (scales @ scales), np.tensordot(scales, unit, 1))
+
+
 def _perturbed_shapes(
-    rng: np.random.Generator, shape: np.ndarray, scales: np.ndarray, structure: Structure
+    rng: np.random.Generator, shape: np.ndarray, scales: np.ndarray, curvature: Curvature, structure: Structure
 ) -> np.ndarray:
-    """One matrix a worker around diag(shape), eigenvalues in [0, 1], with sum_i L_i (matrix_i - diag(shape)) = 0.
+    """One matrix a worker around diag(shape), of the curvature, with sum_i L_i (matrix_i - diag(shape)) = 0.
 
     Only the directions between the first (largest) and the last (smallest) are perturbed, so that the constants stay.
     shape [d], scales [n] -> [n, d, d] or, for diagonal structure, [n, d].
@@ -184,11 +209,12 @@ def _perturbed_shapes(
     noise = rng.uniform(-1, 1, size)
     if structure == "dense":
         noise = (noise + np.swapaxes(noise, 1, 2)) / 2
-    noise -= np.tensordot(scales, noise, 1) / scales.sum()
-    room = min(1 - shape[1], shape[-2]) if inner else 0.0
+    noise = _balanced(noise, scales, curvature) if inner else noise
     largest = np.max(np.abs(eigenvalues(noise))) if inner and workers > 1 else 0.0
-    # half of the room: no eigenvalue comes near 0 or 1, which would change a constant by rounding
-    noise *= 0.5 * room / largest if largest > 0 else 0.0
+    room = _room(shape[1:-1], curvature)
+    if structure == "dense":
+        room = np.sqrt(np.outer(room, room))
+    noise *= room / largest if largest > 0 else 0.0
     if structure == "diagonal":
         return shape + np.pad(noise, ((0, 0), (1, 1)))
     return np.diag(shape) + np.pad(noise, ((0, 0), (1, 1), (1, 1)))

@@ -8,7 +8,10 @@ from problems.profiles import Profile, worker_smoothness_profile
 from problems.ranges import check_count, check_not_negative, check_positive
 from problems.spectra import largest_gram_eigenvalues, rounding_level
 
-__all__ = ["rare_features", "regression_samples"]
+__all__ = ["Samples", "curvatures_beside", "rare_features", "regression_samples", "shared_features"]
+
+
+Samples = tuple[np.ndarray, np.ndarray]
 
 
 def rare_features(
@@ -20,7 +23,7 @@ def rare_features(
     smoothness_ratio: float,
     profile: Profile,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Samples:
     """Rows of which worker i uses r coordinates, and labels -1 or +1 drawn from a logistic model.
 
     lambda_max(A_i'A_i) / m has the arithmetic mean `mean_curvature` and the quadratic mean smoothness_ratio times that.
@@ -62,7 +65,7 @@ def regression_samples(
     offset: float,
     profile: Profile,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Samples:
     """Standard normal rows, scaled such that L_i = lambda_max(A_i'A_i) / m + offset has this mean and variance.
 
     Raises:
@@ -95,6 +98,51 @@ def regression_samples(
     rng = np.random.default_rng(seed)
     rows = rng.standard_normal((workers, samples, dim))
     return _with_curvatures(rows, constants - offset), rng.standard_normal((workers, samples))
+
+
+def shared_features(workers: int, dim: int, samples: int, curvatures: np.ndarray, seed: int) -> Samples:
+    """Worker i holds s_i B with lambda_max(s_i^2 B'B) / m = curvatures[i], and labels -1 or +1 by its own fair coins.
+
+    B is standard normal and the same for all, so that the mean of the A_i'A_i / m has the mean of these curvatures.
+
+    Raises:
+        InvalidInput: a number out of its range.
+    """
+    for name, given in (("dim", dim), ("samples", samples)):
+        check_count(name, given, 1)
+    check_count("seed", seed)
+    check_size("features", workers, samples, dim)
+    rng = np.random.default_rng(seed)
+    shared = rng.standard_normal((samples, dim))
+    labels = np.where(rng.random((workers, samples)) < 0.5, 1.0, -1.0)
+    return _with_curvatures(np.broadcast_to(shared, (workers, samples, dim)), curvatures), labels
+
+
+def curvatures_beside(
+    offset: float, workers: int, mean_smoothness: float, smoothness_ratio: float, profile: Profile
+) -> np.ndarray:
+    """c_i such that L_i = c_i + offset has this mean and this ratio L_QM / L_AM, and c_i the profile. -> [n].
+
+    Raises:
+        InvalidInput: an offset that is not below the mean, or constants that the profile cannot have.
+    """
+    check_positive("mean_smoothness", mean_smoothness)
+    mean = mean_smoothness - offset
+    if mean <= 0:
+        raise InvalidInput(
+            f"mean_smoothness must be above the regularizer's curvature, {offset:g}, not {mean_smoothness:g}"
+        )
+    if smoothness_ratio < 1:
+        raise InvalidInput(f"smoothness_ratio (L_QM / L_AM) must be at least 1, not {smoothness_ratio:g}")
+    # L_i and c_i have the same variance
+    ratio = float(np.sqrt(1 + (smoothness_ratio**2 - 1) * (mean_smoothness / mean) ** 2))
+    try:
+        return mean * worker_smoothness_profile(workers, ratio, profile)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"smoothness_ratio {smoothness_ratio:g} beside the regularizer's curvature {offset:g} needs data with a "
+            f"larger one: {error}"
+        ) from error
 
 
 def _with_curvatures(rows: np.ndarray, curvatures: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Checking what a user gives to `simulate`."""
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Literal, get_args
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from problems import InvalidInput
 from problems.errors import unknown_name
+from simulator.theorem import Theorem
 from simulator.traffic import Payload
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "as_stepsizes",
     "check_choice",
     "check_counts",
+    "check_names",
     "check_pytrees",
     "check_start",
 ]
@@ -80,6 +83,14 @@ def check_choice(target: Any, precision: Any, payload: Any) -> None:
         raise unknown_name("precision", str(precision), get_args(Precision))
     if payload not in get_args(Payload):
         raise InvalidInput(f"payload must be 32 or 64 (bits of a float), not {payload!r}")
+
+
+def check_names(theorems: Iterable[Theorem]) -> None:
+    """Raise InvalidInput where two theorems have one name, by which their verdicts are found."""
+    names = [theorem.name for theorem in theorems]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise InvalidInput(f"theorems must have names of their own; {repeated[0]!r} is given {len(repeated)} times")
 
 
 def check_pytrees(*objects: Any) -> None:

@@ -13,6 +13,9 @@ and, where f is PL, for L gamma + 2 (B/A) L_a^2 gamma^2 <= 1 and gamma <= A/(2 m
 
     V = f - f* + (gamma/A) G:      V+ <= (1 - gamma mu) V + (gamma/A) noise.
 
+The contraction of the distortion is a theorem of its own here, which holds at every stepsize: it compares the estimates
+before and after a round, whatever moved x. Where the descent of V fails, it says whether the compressor is to blame.
+
 EF21 (arXiv 2106.05203) has A = theta, B = beta; other methods (3PC, arXiv 2202.00998) have their own. The coefficients
 a_i belong to the proof, not to the method: a_i = 1/(n^2 w_i) with any weights w_i gives L_a = L_w, which is least,
 L_AM, for w_i proportional to L_i (arXiv 2402.10774).
@@ -25,11 +28,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.constants import Constants, Scalar, beta, theta
-from simulator.theorem import CONTRACTIVE, PL, Assumption, Contraction, Descent, Theorem, no_drift
+from simulator.theorem import CONTRACTIVE, PL, Assumption, Contraction, Descent, Theorem, no_drift, no_limit
 from simulator.weights import Weights, proportional_weights, uniform_weights
 
 __all__ = [
     "ARITHMETIC_MEAN",
+    "EF21_DISTORTIONS",
     "MEAN_SQUARED",
     "QUADRATIC_MEAN",
     "Distortion",
@@ -38,6 +42,7 @@ __all__ = [
     "cautious",
     "contraction_theorem",
     "descent_theorem",
+    "distortion_theorem",
     "ef21_rates",
     "exact_root",
     "family",
@@ -136,6 +141,41 @@ def distortion_potential(
     return potential
 
 
+def distortion_theorem(
+    reference: str,
+    distortion: Distortion,
+    rates: Callable[[Constants], Rates] = ef21_rates,
+    *,
+    assumptions: tuple[Assumption, ...] = (CONTRACTIVE,),
+    noise: Callable[[Constants], Scalar] | None = None,
+) -> Contraction:
+    """The contraction of the distortion, G+ <= (1 - A) G + B L_a^2 |x+ - x|^2 + noise; arguments as below."""
+
+    def drift(c: Constants, stepsize: Scalar, before: Any, after: Any) -> Scalar:
+        movement = distortion.smoothness(c) ** 2 * jnp.sum((after.x - before.x) ** 2)
+        added = 0.0 if noise is None else noise(c) * distortion.average(c, after.variances)
+        return rates(c).expansion * movement + added
+
+    return Contraction(
+        name=f"{distortion.prefix}-distortion",
+        reference=reference,
+        formula="any",
+        max_stepsize=no_limit,
+        assumptions=assumptions,
+        rate=lambda c, stepsize: rates(c).contraction,
+        potential=lambda c, stepsize, state: distortion.of(c, state.estimates - state.gradients),
+        drift=drift,
+        units="squared-gradient",
+    )
+
+
+# Of every method that follows its gradients as EF21 does, however its model moves.
+EF21_DISTORTIONS = (
+    distortion_theorem("EF21 (arXiv 2106.05203), lemma on the distortion", QUADRATIC_MEAN),
+    distortion_theorem("Error Feedback Reloaded (arXiv 2402.10774) by weighted analysis; derived", ARITHMETIC_MEAN),
+)
+
+
 def _noise_drift(
     factor: float,
     distortion: Distortion,
@@ -222,10 +262,11 @@ def family(
     assumptions: tuple[Assumption, ...] = (CONTRACTIVE,),
     noise: Callable[[Constants], Scalar] | None = None,
 ) -> tuple[Theorem, ...]:
-    """The nonconvex and the PL theorem for every distortion; the arguments are those of the functions above."""
-    shared: Any = {"reference": reference, "rates": rates, "root": root, "noise": noise}
+    """For every distortion its contraction, the nonconvex and the PL theorem; arguments as in the functions above."""
+    shared: Any = {"reference": reference, "rates": rates, "noise": noise}
     pl: Any = {"decay": decay, "assumptions": (*assumptions, PL)}
     return (
-        *(descent_theorem(distortion=each, assumptions=assumptions, **shared) for each in distortions),
-        *(contraction_theorem(distortion=each, **pl, **shared) for each in distortions),
+        *(descent_theorem(distortion=each, root=root, assumptions=assumptions, **shared) for each in distortions),
+        *(contraction_theorem(distortion=each, root=root, **pl, **shared) for each in distortions),
+        *(distortion_theorem(distortion=each, assumptions=assumptions, **shared) for each in distortions),
     )

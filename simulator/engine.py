@@ -27,6 +27,7 @@ from simulator.arguments import (
     as_stepsizes,
     check_choice,
     check_counts,
+    check_names,
     check_pytrees,
     check_start,
 )
@@ -76,7 +77,7 @@ class Record(NamedTuple):
     lyapunov: tuple[Array, ...]  # one a theorem
     noise: tuple[Array, ...]  # of the Lyapunov values
     budget: tuple[Array, ...]
-    allowance: tuple[Array, ...]
+    log_capital: tuple[Array, ...]  # of the bet against the theorem
 
 
 class Program(NamedTuple):
@@ -127,7 +128,8 @@ def simulate(
         The trace; arrays of stepsizes and seeds give values [S, K, R], a single one of either leaves its axis out.
 
     Raises:
-        InvalidInput: an argument out of range, or a compressor that does not exist in the problem's dimension.
+        InvalidInput: an argument out of range, two theorems of one name, or a compressor that does not exist in the
+            problem's dimension.
     """
     check_pytrees(problem, method)
     check_pytrees(*method.components)
@@ -136,6 +138,7 @@ def simulate(
     stepsizes, seeds, start = as_stepsizes(stepsize), as_seeds(seed), as_starting_point(x0, problem.dim)
     constants = constants_of(problem, method)
     statements = method.theorems if theorems is None else tuple(theorems)
+    check_names(statements)
     obstacles = {theorem.name: theorem.obstacle(constants) for theorem in statements}
     applicable = tuple(theorem for theorem in statements if obstacles[theorem.name] is None)
 
@@ -281,8 +284,8 @@ def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Recor
             rounding(theorem, constants, gamma, delta, value)
             for theorem, value in zip(program.theorems, lyapunov, strict=True)
         ),
-        budget=tuple(check.budget for check in run.checks),
-        allowance=tuple(check.allowance for check in run.checks),
+        budget=tuple(check.account.budget for check in run.checks),
+        log_capital=tuple(check.account.log_capital for check in run.checks),
     )
     diverged = run.diverged_round >= 0
     measured = jax.tree.map(lambda value: jnp.where(diverged, jnp.nan, value), record)
@@ -324,7 +327,7 @@ def _course(records: Any, theorem: int, mean_grad_norm_sq: np.ndarray) -> Course
         lyapunov=records.lyapunov[theorem],
         noise=records.noise[theorem],
         budget=records.budget[theorem],
-        allowance=records.allowance[theorem],
+        log_capital=records.log_capital[theorem],
         mean_grad_norm_sq=mean_grad_norm_sq,
         min_grad_norm_sq=records.grad_norm_sq_min,
     )

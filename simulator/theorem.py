@@ -9,6 +9,7 @@ for the states s, s+ before and after a round, in conditional expectation where 
 (rate < 0) the smallest |grad f|^2.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = [
     "Growth",
     "Theorem",
     "loss_gap",
+    "no_limit",
 ]
 
 
@@ -103,6 +105,11 @@ def any_stepsize(constants: Constants) -> Scalar:
     return 0.0
 
 
+def no_limit(constants: Constants) -> Scalar:
+    """No stepsize is too large: the theorem compares two states of a round, whatever led from one to the other."""
+    return math.inf
+
+
 # With which power of the stepsize V weighs a squared gradient, by its units.
 STEPSIZE_POWERS = {"loss": 1, "squared-distance": 2, "squared-gradient": 0}
 
@@ -118,6 +125,7 @@ class Theorem(ABC):
         reference: paper and theorem, and whether constants are published or derived.
         formula: of the largest stepsize, to read.
         max_stepsize: constants -> the largest stepsize gamma for which the theorem holds; called on the host.
+            `no_limit` where it holds for all.
         min_stepsize: constants -> the smallest one; equal to the largest where the theorem speaks of one stepsize only.
         assumptions: what must hold.
         point: constants, stepsize, state -> where V evaluates f, [d].
@@ -142,6 +150,7 @@ class Theorem(ABC):
     units: Literal["loss", "squared-distance", "squared-gradient"] = "loss"
 
     bounded: ClassVar[Literal["mean_grad_norm_sq", "min_grad_norm_sq", "lyapunov"]]  # what `bound` is a bound on
+    law: ClassVar[Literal["power", "geometric"]]  # how the bound falls where nothing drifts: T^p or q^T
 
     @abstractmethod
     def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
@@ -161,6 +170,11 @@ class Theorem(ABC):
 
         `budget` starts at V^0 and follows budget+ = (1 - rate) budget + drift.
         """
+
+    @property
+    def limits_stepsize(self) -> bool:
+        """Whether there are stepsizes that are too large for it."""
+        return self.max_stepsize is not no_limit
 
     @property
     def uses_loss(self) -> bool:
@@ -202,6 +216,7 @@ class Descent(Theorem):
 
     progress: Callable[[Constants], Scalar] = half
     bounded = "mean_grad_norm_sq"
+    law = "power"
 
     def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
         return 1.0
@@ -226,6 +241,7 @@ class Contraction(Theorem):
 
     rate: Callable[[Constants, Scalar], Scalar]
     bounded = "lyapunov"
+    law = "geometric"
 
     def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
         return 1 - self.rate(constants, stepsize)
@@ -252,6 +268,7 @@ class Growth(Theorem):
     growth: Callable[[Constants, Scalar], Scalar]
     progress: Callable[[Constants, Scalar], Scalar]
     bounded = "min_grad_norm_sq"
+    law = "power"
 
     def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
         return 1 + self.growth(constants, stepsize)

@@ -7,9 +7,12 @@ import numpy as np
 
 from simulator.checks import tolerance
 from simulator.constants import Constants
+from simulator.rates import fit_rate, fit_window
 from simulator.theorem import Theorem
 
 __all__ = ["Course", "Verdict", "reach_verdict"]
+
+NOISE_IN_FITS = 0.1  # of V: more would bend a fitted line
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,18 @@ class Verdict:
             `Trace.min_grad_norm_sq` (NaN at round 0) or on `lyapunov`, as the theorem's `bounded` says.
         smallest_slack: the smallest relative slack of the one-step inequality over the judged rounds; inf if none.
         smallest_slack_round: the round that ended with it.
+        worst_change, worst_promise: the two sides of the inequality in that round: V+ - V, and what it must not exceed;
+            NaN if none.
         violations: number of judged rounds whose slack is below the tolerance.
         judged_rounds: number of rounds whose slack stands clear of rounding.
         excess: largest measured / bound over the recorded rounds after the first: tightness where it is below 1, a
             violated rate where it is above; NaN if there is none to compare.
-        total_slack: (budget - sum of decreases - lyapunov) at the last recorded round that stands clear of rounding,
-            relative to V^0 with every (1 - rate) applied; NaN if none does. It is the sum of all slacks, whose
-            expectation is >= 0 for a random compressor.
+        log_capital: at the recorded rounds, [..., R], the log of the capital of the bet against the theorem
+            (`simulator/betting.py`). For a method that draws, the verdict is made of those of independent runs.
+        least_noise: the smallest relative rounding error of a round's slack; where even this is above the tolerance,
+            nothing can be judged.
+        fitted_rate, promised_rate: p of T^p or q of q^T, as the theorem's `law` says, fitted to the measured and to the
+            bound at the same recorded rounds, from `fitted_from` to `fitted_to`; NaN and -1 where these are too few.
     """
 
     applies: np.ndarray
@@ -39,10 +47,17 @@ class Verdict:
     bound: np.ndarray
     smallest_slack: np.ndarray
     smallest_slack_round: np.ndarray
+    worst_change: np.ndarray
+    worst_promise: np.ndarray
     violations: np.ndarray
     judged_rounds: np.ndarray
     excess: np.ndarray
-    total_slack: np.ndarray
+    log_capital: np.ndarray
+    least_noise: np.ndarray
+    fitted_rate: np.ndarray
+    promised_rate: np.ndarray
+    fitted_from: np.ndarray
+    fitted_to: np.ndarray
 
 
 class Course(NamedTuple):
@@ -51,7 +66,7 @@ class Course(NamedTuple):
     lyapunov: np.ndarray
     noise: np.ndarray  # what rounding may do to it
     budget: np.ndarray
-    allowance: np.ndarray
+    log_capital: np.ndarray
     mean_grad_norm_sq: np.ndarray
     min_grad_norm_sq: np.ndarray
 
@@ -66,35 +81,34 @@ def reach_verdict(
         rounds: that were recorded, [R].
         check: the `StepCheck` at the last round, leaves [...].
     """
-    lyapunov, noise, budget, allowance, *_ = course
-    gammas, start = stepsizes[..., None], budget[..., :1]
+    lyapunov, noise, budget, *_ = course
+    gammas = stepsizes[..., None]
     with np.errstate(all="ignore"):  # what is not finite is sorted out below
         bound = np.asarray(theorem.bound(constants, gammas, rounds, budget))
         measured = getattr(course, theorem.bounded)
         # rounding must not decide, neither in V nor in the V^0 from which its bound comes
-        clear = np.maximum(noise / budget, noise[..., :1] / start) <= tolerance(budget.dtype)
+        start_noise = np.asarray(theorem.retained(constants, gammas)) ** rounds * noise[..., :1]
+        clear = np.maximum(noise, start_noise) <= tolerance(budget.dtype) * budget
         comparable = (rounds > 0) & np.isfinite(measured) & clear
         ratio = np.where(comparable, measured / bound, -np.inf).max(axis=-1)
-        # relative to what is left of V^0, which is known beforehand where the budget may be random
-        left = np.asarray(theorem.retained(constants, gammas)) ** rounds * start
-        total_slack = (allowance - lyapunov) / left
-    limit = float(theorem.max_stepsize(constants))
+        window = fit_window(comparable & (measured > 0) & (noise < NOISE_IN_FITS * lyapunov) & np.isfinite(bound))
+    fitted, promised = (fit_rate(theorem.law, rounds, values, window) for values in (measured, bound))
     return Verdict(
         applies=theorem.speaks_of(constants, stepsizes),
-        max_stepsize=limit,
+        max_stepsize=float(theorem.max_stepsize(constants)),
         lyapunov=lyapunov,
         bound=np.where(rounds > 0, bound, np.nan) if theorem.bounded != "lyapunov" else bound,
         smallest_slack=check.smallest_slack,
         smallest_slack_round=check.smallest_slack_round,
+        worst_change=check.worst_change,
+        worst_promise=check.worst_promise,
         violations=check.violations,
         judged_rounds=check.judged_rounds,
         excess=np.where(np.isfinite(ratio), ratio, np.nan),
-        total_slack=_last(comparable, total_slack),
+        log_capital=course.log_capital,
+        least_noise=check.least_noise,
+        fitted_rate=fitted.rate,
+        promised_rate=promised.rate,
+        fitted_from=fitted.first,
+        fitted_to=fitted.last,
     )
-
-
-def _last(valid: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The last valid value along the last axis, NaN where there is none. [..., R] -> [...]."""
-    position = values.shape[-1] - 1 - np.argmax(valid[..., ::-1], axis=-1)
-    found = np.take_along_axis(values, position[..., None], axis=-1)[..., 0]
-    return np.where(valid.any(axis=-1), found, np.nan)

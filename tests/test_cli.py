@@ -84,7 +84,8 @@ def test_verify_prints_the_verdicts_and_exits_with_0_when_all_hold(results):
     lines = {tuple(line.split()[:2]): line for line in done.stdout.splitlines()}
     for theorem, applicable in (("quadratic-mean", 1), ("arithmetic-mean", 2)):
         line = lines["ef21", theorem]
-        assert f"{applicable} of 4 runs" in line and "holds" in line and re.search(r"2 of [23] fail", line)
+        assert f" {applicable}/4 " in line and "holds" in line and re.search(r" 2/[23]$", line)
+    assert re.search(r"verdicts from [0-9,]+ judged rounds: \d+ holds$", done.stdout.strip())
 
 
 def test_runs_at_other_stepsizes_are_beyond_a_theorem_of_one_stepsize(config, tmp_path):
@@ -92,7 +93,7 @@ def test_runs_at_other_stepsizes_are_beyond_a_theorem_of_one_stepsize(config, tm
     efsim("run", config, "--out", tmp_path / "tight", "--set", gd)
     done = efsim("verify", tmp_path / "tight")
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("gd      tight"))
-    assert "1 of 2 runs" in line and "1 of 1 fail" in line
+    assert " 1/2 " in line and line.endswith(" 1/1")
     assert done.exit_code == 0
 
 
@@ -143,14 +144,17 @@ def test_verify_exits_with_1_when_a_theorem_is_violated(results, tmp_path):
     runs.to_parquet(damaged / "runs.parquet")
     done = efsim("verify", damaged)
     assert done.exit_code == 1
-    assert "VIOLATED: ef21 quadratic-mean: run " in done.stdout and "rounds break the inequality" in done.stdout
+    assert "VIOLATED: ef21 quadratic-mean" in done.stdout and "rounds break the inequality" in done.stdout
+    assert re.search(r"V\+ - V = \S+ where \S+ is allowed", " ".join(done.stdout.split()))
 
 
 def test_verify_exits_with_3_when_nothing_can_be_said(config, tmp_path):
     folder = tmp_path / "beyond"
-    efsim("run", config, "--out", folder, "--set", "method.0.stepsize=1000.0")
+    gd = "method=[{kind='gd', stepsize=1000.0}]"
+    efsim("run", config, "--out", folder, "--set", gd)
     done = efsim("verify", folder)
     assert done.exit_code == 3 and "no theorem applies" in done.stdout
+    assert efsim("verify", folder, "--allow-undecided").exit_code == 0
 
 
 def test_random_compressors_are_judged_by_their_seeds(config, tmp_path):
@@ -158,10 +162,13 @@ def test_random_compressors_are_judged_by_their_seeds(config, tmp_path):
     few, many = tmp_path / "few", tmp_path / "many"
     efsim("run", config, "--out", few, *random)
     done = efsim("verify", few)
-    assert done.exit_code == 3 and "at least 8 seeds are needed" in done.stdout
-    efsim("run", config, "--out", many, *random, "--set", f"seeds={list(range(8))}")
+    assert done.exit_code == 3 and "1 seeds show an excess of 100%" in done.stdout
+    efsim("run", config, "--out", many, *random, "--set", f"seeds={list(range(18))}")
     done = efsim("verify", many)
-    assert done.exit_code == 0 and "holds" in done.stdout
+    assert done.exit_code == 0 and "18 (1)" in done.stdout and "undecided" not in done.stdout
+    assert efsim("verify", many, "--excess", "0.1").exit_code == 3
+    assert efsim("verify", many, "--excess", "0.1", "--allow-undecided").exit_code == 0
+    assert efsim("verify", many, "--false-alarm", "0").exit_code == 2
 
 
 def test_plot_prints_the_paths_of_its_figures(results):
@@ -270,7 +277,7 @@ def test_damaged_results_are_told(results, tmp_path):
 
 
 def test_an_error_of_our_own_is_not_taken_for_a_violation(results, monkeypatch):
-    monkeypatch.setattr("experiments.verdicts.judge", lambda results: 1 / 0)
+    monkeypatch.setattr("experiments.verdicts.judge", lambda *_: 1 / 0)
     done = efsim("verify", results)
     assert done.exit_code == 70 and "ZeroDivisionError" in done.stderr
 

@@ -12,7 +12,7 @@ from jax import Array
 from experiments.config import MOST_RUNS, parse_config
 from experiments.config_models import schema
 from experiments.plan import LARGEST_BATCH, make_plan
-from experiments.raw_config import apply_overrides, read_raw, write_toml
+from experiments.raw_config import apply_overrides, read_raw, reduced, write_toml
 from experiments.spec import Parameter, Spec, constructors, parameters
 from problems import InvalidInput, frozen_pytree
 from simulator import Exact, GaussianNoise
@@ -48,6 +48,12 @@ def test_the_shipped_configs_are_valid_and_say_what_they_claim(path):
     config = parse_config(read_raw(path))
     assert config.name == path.stem
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_shipped_configs_have_a_small_version_for_the_suite(path):
+    raw = read_raw(path)
+    assert "reduced" in raw and parse_config(reduced(raw)).num_runs > 0
 
 
 def test_a_list_is_swept_and_the_product_is_counted():

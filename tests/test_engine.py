@@ -79,11 +79,19 @@ def test_shapes(stepsize, seed, shape):
             "applies",
             "smallest_slack",
             "smallest_slack_round",
+            "worst_change",
+            "worst_promise",
             "violations",
             "judged_rounds",
+            "least_noise",
             "excess",
+            "fitted_rate",
+            "promised_rate",
+            "fitted_from",
+            "fitted_to",
         )
-        assert all(np.shape(getattr(verdict, name)) == shape for name in (*scalars, "total_slack"))
+        assert all(np.shape(getattr(verdict, name)) == shape for name in scalars)
+        assert verdict.log_capital.shape == (*shape, 4)
     assert trace.lyapunov.keys() == trace.verdicts.keys()
 
 
@@ -119,6 +127,8 @@ def test_records_are_those_of_the_round():
             other = values(some)[name]
             if "excess" in name:  # a maximum over the records
                 assert other <= value
+            elif "fitted" in name or "promised" in name:  # through the records
+                continue
             else:
                 assert_array_equal(other, value[some.round] if value.shape == every.round.shape else value, name)
     problem = instance("dense").problem
@@ -265,6 +275,7 @@ def test_calls_that_differ_in_data_only_compile_nothing(make, caplog):
         ({"x0": np.full(DIM, np.nan)}, "x0 must be 6 finite numbers"),
         ({"x0": "origin"}, "x0 .*origin"),
         ({"target": np.nan}, "target"),
+        pytest.param({"theorems": GD.theorems[:1] * 2}, "names of their own; 'smooth' is given 2 times", id="theorems"),
     ],
     ids=str,
 )

@@ -38,11 +38,12 @@ def applicable(method: Method) -> list[Theorem]:
     return [theorem for theorem in method.theorems if theorem.obstacle(c) is None]
 
 
-def expectations(method: Method, theorems: list[Theorem], factors: list[float]) -> Any:
+def expectations(method: Method, theorems: list[Theorem], factors: np.ndarray) -> Any:
     """Conditional expectations of slack, drift and the values of V of every theorem. [theorem][3, factors, states]."""
     problem = small_problem()
     c = constants_of(problem, method)
     largest = np.array([float(theorem.max_stepsize(c)) for theorem in theorems])
+    largest[~np.isfinite(largest)] = largest[0]  # of those that hold at every stepsize
     cases = outcomes(c.method)
 
     def values_of(gamma: Any, outcome: Any, before: Any) -> Any:
@@ -68,11 +69,16 @@ def test_random_methods_satisfy_their_theorems_in_expectation_and_not_far_above(
     method = RANDOM_CASES[name]
     theorems = applicable(method)
     assert not method.deterministic and theorems
-    factors = [1.0, DRIFTING_CONTROL if name in DRIFTING else CONTROL]
+    # at half of the stepsize too: a constant that is wrong may not show at the largest one, where q = 1/2 hides it
+    factors = np.array([0.5, 1.0, DRIFTING_CONTROL if name in DRIFTING else CONTROL])
+    c = constants_of(small_problem(), method)
     for theorem, (slacks, drifts, sizes) in zip(theorems, expectations(method, theorems, factors), strict=True):
-        assert np.all(slacks[0] >= -1e-13 * sizes[0]), theorem.name  # sums of a few hundred terms
-        control = slacks[1] - drifts[1] if name in DRIFTING else slacks[1]
-        assert np.any(control < -1e-6 * sizes[1]), theorem.name
+        spoken = theorem.speaks_of(c, factors * float(theorem.max_stepsize(c)))
+        # sums of a few hundred terms
+        assert spoken.any() and np.all(slacks[spoken] >= -1e-13 * (sizes + drifts)[spoken]), theorem.name
+        drifting = name in DRIFTING or not theorem.limits_stepsize
+        control = slacks[-1] - drifts[-1] if drifting else slacks[-1]
+        assert np.any(control < -1e-6 * sizes[-1]), theorem.name
 
 
 def test_probabilities_of_the_outcomes_sum_to_one():

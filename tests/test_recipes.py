@@ -3,14 +3,16 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from evaluations import norms, points
+from evaluations import norms, points, worker_hessians
 from numpy.testing import assert_allclose
 
 from problems import (
+    InvalidInput,
     LeastSquares,
     LogisticRegression,
     Quadratic,
 )
+from problems.profiles import worker_smoothness_profile
 from simulator.constants import Constants
 from simulator.tight import tight_rate, tight_stepsize
 
@@ -90,6 +92,66 @@ def test_common_minimizers_are_shared(structure):
     assert_allclose(common.matrices, different.matrices, rtol=0)
     own = Quadratic.from_arrays(common.matrices[3:4], common.vectors[3:4])
     assert_allclose(own.minimizer, common.minimizer, rtol=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["dense", "diagonal"])
+@pytest.mark.parametrize("profile", ["one-large", "power-law"])
+def test_indefinite_quadratics_have_the_same_constants_and_downward_bends_at_every_ratio(profile, structure):
+    for ratio in (1.0, 3.0, 9.0):
+        options = {"profile": profile, "structure": structure, "curvature": "indefinite", "seed": 3}
+        problem = Quadratic.random(90, 5, 2.0, ratio, 0.2, **options)
+        matrices = np.asarray(problem.matrices)
+        hessians = matrices if structure == "dense" else np.stack([np.diag(row) for row in matrices])
+        constants = norms(hessians)
+        assert_allclose(problem.worker_smoothness, constants, rtol=1e-12)
+        assert_allclose([constants.mean(), np.sqrt(np.mean(constants**2))], [2.0, 2.0 * ratio], rtol=1e-10)
+        spectrum = np.linalg.eigvalsh(hessians.mean(axis=0))
+        assert_allclose(spectrum, 2.0 * np.geomspace(0.1, 1.0, 5), rtol=1e-9)
+        assert_allclose([problem.smoothness, problem.pl_constant], [2.0, 0.2], rtol=1e-10)
+        lowest = np.linalg.eigvalsh(hessians)[:, 0]
+        assert not problem.workers_convex and np.mean(lowest < 0) > 0.25 and np.all(lowest >= -constants)
+
+
+def test_profiles_have_their_shape_and_the_ratio():
+    steps = np.log(worker_smoothness_profile(50, 3.0, "power-law"))
+    assert_allclose(np.diff(steps) / np.diff(np.log(np.arange(1, 51))), steps[-1] / np.log(50) - steps[0] / np.log(50))
+    for profile, ratio in (("one-large", 30.0), ("power-law", 30.0), ("geometric", 17.0)):
+        values = worker_smoothness_profile(2000, ratio, profile)
+        assert_allclose([values.mean(), np.sqrt(np.mean(values**2))], [1.0, ratio], rtol=1e-12)
+        assert np.all(np.diff(values) <= 0)
+    with pytest.raises(InvalidInput, match="18 is out of reach of a geometric profile of 2000 workers"):
+        worker_smoothness_profile(2000, 18.0, "geometric")
+
+
+@pytest.mark.parametrize(("regularizer", "strength"), [("none", 0.0), ("l2", 0.2), ("nonconvex", 0.1)])
+@pytest.mark.parametrize("profile", ["one-large", "geometric", "power-law"])
+def test_shared_features_change_the_quadratic_mean_alone(profile, regularizer, strength):
+    for ratio in (1.0, 2.0, 4.0):
+        problem = LogisticRegression.shared_features(40, 3, 6, 2.0, ratio, profile, regularizer, strength, seed=5)
+        constants = norms(worker_hessians(problem, np.zeros(3)))  # they bend most at the origin
+        assert_allclose(problem.worker_smoothness, constants, rtol=1e-9)
+        assert_allclose([constants.mean(), np.sqrt(np.mean(constants**2))], [2.0, 2.0 * ratio], rtol=1e-9)
+        assert_allclose([problem.smoothness, norms(problem.hessian(jnp.zeros(3)))], 2.0, rtol=1e-9)
+        assert problem.pl_constant == (0.2 if regularizer == "l2" else None)
+        labels = np.asarray(problem.shards.features) / np.asarray(problem.shards.features)[:1]
+        assert np.any(labels < 0)  # of the same rows, some workers have other labels
+        assert problem.most_samples == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strength": 1.0}, "above the regularizer's curvature, 1, not 1"),
+        ({"smoothness_ratio": 0.5}, "must be at least 1, not 0.5"),
+        ({"smoothness_ratio": 2.95, "strength": 0.1}, "2.95 beside the regularizer's curvature 0.1 needs data"),
+        ({"mean_smoothness": -1.0}, "mean_smoothness must be positive"),
+        ({"samples": 0}, "samples must be a whole number >= 1"),
+        ({"regularizer": "l3"}, "l3"),
+    ],
+)
+def test_shared_features_that_cannot_be_are_refused(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        LogisticRegression.shared_features(9, 3, **options)
 
 
 @pytest.mark.parametrize(("heterogeneity", "convex"), [(0.0, True), (1e-3, True), (0.5, False), (10.0, False)])

@@ -45,6 +45,7 @@ def xi_of(a: float) -> float:
 
 def coefficients(f: Any, name: str) -> np.ndarray:
     """a_i of the distortion that a theorem's name tells."""
+    name = name.removesuffix("-distortion")
     if name.startswith("arithmetic"):
         return f.AM / (f.n * f.Li)
     if name == "rare-features":
@@ -58,6 +59,7 @@ def coefficients(f: Any, name: str) -> np.ndarray:
 
 
 def smoothness(f: Any, name: str) -> float:
+    name = name.removesuffix("-distortion")
     if name.startswith("sqrt2"):
         return sqrt(2) * f.AM
     if name == "rare-features":
@@ -77,19 +79,27 @@ def distortion(A: Any, B: Any, noise: Any = None):
     """Item 1 of the theory sheet with th -> A(f), xi^2 -> B(f)/A(f)."""
 
     def stepsize(f, name):
+        if name.endswith("-distortion"):
+            return np.inf
         root = smoothness(f, name) * sqrt(B(f) / A(f))
         if "exact" in name:
             return (sqrt(f.L**2 + 4 * root**2) - f.L) / (2 * root**2)
         return min(1 / (f.L + sqrt(2) * root), A(f) / (2 * f.mu)) if "-pl" in name else 1 / (f.L + root)
 
+    def factor(f, name, gamma):
+        if name.endswith("-distortion"):
+            return 1.0
+        return gamma / A(f) * (1 if "-pl" in name else 0.5)
+
     def potential(f, name, gamma, s):
-        return gamma / A(f) * (1 if "-pl" in name else 0.5) * G(f, name, s.estimates - s.gradients)
+        return factor(f, name, gamma) * G(f, name, s.estimates - s.gradients)
 
     def drift(f, name, gamma, before, after):
-        v = coefficients(f, name) @ np.asarray(after.variances)
-        return gamma * noise(f) * v / A(f) * (1 if "-pl" in name else 0.5)
+        moved = B(f) * smoothness(f, name) ** 2 * rows(after.x - before.x) if name.endswith("-distortion") else 0.0
+        added = noise(f) * (coefficients(f, name) @ np.asarray(after.variances)) if noise else 0.0
+        return factor(f, name, gamma) * (moved + added)
 
-    return stepsize, potential, drift if noise else None
+    return stepsize, potential, drift
 
 
 ef21 = distortion(lambda f: f.th, lambda f: f.be)
@@ -362,6 +372,8 @@ SINGLE = {
     ("ef21", "tight"): tight(tight_ef21),
     ("ef21", "rare-features"): sparse,
     ("ef21", "rare-features-load"): sparse,
+    ("ef21", "rare-features-distortion"): sparse,
+    ("ef21", "rare-features-load-distortion"): sparse,
     ("ef21-pp", "quadratic-mean-published"): published_participation(),
     ("ef21-sgd", "quadratic-mean-abc"): abc(),
     ("ef21-w-sgd", "arithmetic-mean-abc"): abc(),
@@ -379,6 +391,8 @@ SINGLE = {
 
 
 def written(kind: str, theorem: str) -> tuple[Any, Any, Any]:
+    if theorem.endswith("-distortion") and kind in ("ef21-hb", "ef21-prox", "ef21-bc"):
+        return ef21  # however x moves
     return SINGLE.get((kind, theorem)) or FAMILIES[kind]
 
 

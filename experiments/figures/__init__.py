@@ -18,7 +18,7 @@ from experiments.progress import progress_bar
 from experiments.store import Results, whole_file
 from problems import InvalidInput
 
-__all__ = ["draw_figures", "save_figures"]
+__all__ = ["draw_figures", "save_figure", "save_figures"]
 
 
 def draw_figures(results: Results) -> dict[str, Figure]:
@@ -46,15 +46,24 @@ def save_figures(results: Results) -> list[Path]:
     Raises:
         InvalidInput: the folder cannot be written to.
     """
-    folder = results.folder / "figures"
+    figures = progress_bar(draw_figures(results).items(), desc="figures", leave=False)
+    return [path for name, figure in figures for path in save_figure(results.folder, name, figure)]
+
+
+def save_figure(results_folder: Path, name: str, figure: Figure) -> list[Path]:
+    """Write one figure into the results folder, as figures/NAME.png and figures/NAME.svg; returns their paths.
+
+    Raises:
+        InvalidInput: the folder cannot be written to.
+    """
+    folder = results_folder / "figures"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"cannot create {folder}: {error.strerror}") from error
     paths = []
-    for name, figure in progress_bar(draw_figures(results).items(), desc="figures", leave=False):
-        for form, unwanted in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
-            paths.append(folder / f"{name}.{form}")
-            with whole_file(paths[-1]) as path, figure_style():
-                figure.savefig(path, format=form, metadata=dict.fromkeys(unwanted))
+    for form, unwanted in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
+        paths.append(folder / f"{name}.{form}")
+        with whole_file(paths[-1]) as path, figure_style():
+            figure.savefig(path, format=form, metadata=dict.fromkeys(unwanted))
     return paths

@@ -8,6 +8,7 @@ from simulator.compressor import Compressor
 from simulator.constants import Constants, Scalar
 from simulator.distortion import (
     ARITHMETIC_MEAN,
+    EF21_DISTORTIONS,
     MEAN_SQUARED,
     QUADRATIC_MEAN,
     Distortion,
@@ -15,6 +16,7 @@ from simulator.distortion import (
     alpha_rates,
     contraction_theorem,
     descent_theorem,
+    distortion_theorem,
 )
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
@@ -78,6 +80,7 @@ class EF21(EstimatingMethod):
         gamma <= 1/(L + L_a xi): V = f - f_inf + gamma/(2 theta) G falls by (gamma/2) |grad f|^2, so that
             avg_{t<T} |grad f|^2 <= 2 V^0 / (gamma T).
         PL, gamma <= min{1/(L + sqrt2 L_a xi), theta/(2 mu)}: V = f - f* + (gamma/theta) G shrinks by 1 - gamma mu.
+        distortion, every gamma: G+ <= (1 - theta) G + beta L_a^2 |x+ - x|^2.
     quadratic-mean: a_i = 1/n, L_a = L_QM (the first paper). mean-squared: L_a = L_+ <= L_QM instead (3PC).
     arithmetic-mean: a_i = L_AM / (n L_i), L_a = L_AM (arXiv 2402.10774); with equal weights V can increase there.
     rare-features: a_i = c/n^2, L_a = sqrt(c/n) L_+ and alpha = min{1, k/r}, where a coordinate belongs to c workers at
@@ -99,6 +102,10 @@ class EF21(EstimatingMethod):
         contraction_theorem(RELOADED, ARITHMETIC_MEAN),
         descent_theorem(RARE, RARE_FEATURES, sparse_rates, "xi(k/r)", assumptions=(SPARSE,)),
         descent_theorem(RARE, RARE_FEATURES_LOAD, sparse_rates, "xi(k/r)", assumptions=(SPARSE,)),
+        *EF21_DISTORTIONS,
+        distortion_theorem("3PC (arXiv 2202.00998); derived", MEAN_SQUARED),
+        distortion_theorem(RARE, RARE_FEATURES, sparse_rates, assumptions=(SPARSE,)),
+        distortion_theorem(RARE, RARE_FEATURES_LOAD, sparse_rates, assumptions=(SPARSE,)),
         ef21_tight,
     )
 

@@ -5,7 +5,7 @@ from jax import Array
 from problems import Problem, frozen_pytree, static
 from simulator import papers
 from simulator.compressor import Compressor
-from simulator.distortion import contraction_theorem, descent_theorem, weighted
+from simulator.distortion import contraction_theorem, descent_theorem, distortion_theorem, weighted
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
 from simulator.method import Initial
@@ -41,6 +41,7 @@ class ClonedEF21(EstimatingMethod):
         descent_theorem(REFERENCE, CLONES),
         descent_theorem("Error Feedback Reloaded (arXiv 2402.10774), cloning", TWICE),
         contraction_theorem(REFERENCE, CLONES),
+        distortion_theorem(REFERENCE, CLONES),
     )
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:

@@ -9,7 +9,7 @@ from problems import Problem, frozen_pytree, static
 from simulator import papers
 from simulator.compressor import Compressor
 from simulator.constants import Constants, Scalar, theta, xi
-from simulator.distortion import ARITHMETIC_MEAN, QUADRATIC_MEAN, Distortion, cautious
+from simulator.distortion import ARITHMETIC_MEAN, EF21_DISTORTIONS, QUADRATIC_MEAN, Distortion, cautious
 from simulator.estimates import follow, start_following
 from simulator.keys import round_keys
 from simulator.method import Initial, Method, check_initial
@@ -84,6 +84,7 @@ class EF21HB(Method):
     theorems = (
         _theorem(QUADRATIC_MEAN, "EF21-HB (arXiv 2110.03294); derived"),
         _theorem(ARITHMETIC_MEAN, "EF21-HB (arXiv 2110.03294) by weighted analysis; derived"),
+        *EF21_DISTORTIONS,
     )
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from jax import Array
 from problems import Problem, frozen_pytree, static
 from simulator import papers
 from simulator.compressor import Compressor
-from simulator.distortion import ARITHMETIC_MEAN, contraction_theorem, descent_theorem
+from simulator.distortion import ARITHMETIC_MEAN, contraction_theorem, descent_theorem, distortion_theorem
 from simulator.estimates import EstimatingMethod, Movement, follow
 from simulator.keys import RoundKeys
 from simulator.method import Initial
@@ -36,6 +36,7 @@ class EF21W(EstimatingMethod):
         descent_theorem(REFERENCE, ARITHMETIC_MEAN),
         descent_theorem("the same inequality, solved exactly; derived", ARITHMETIC_MEAN, exact=True),
         contraction_theorem(REFERENCE, ARITHMETIC_MEAN),
+        distortion_theorem(REFERENCE, ARITHMETIC_MEAN),
     )
 
     def renew(self, problem: Problem, known: Movement, keys: RoundKeys) -> tuple[Array, Size]:

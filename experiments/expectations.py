@@ -1,0 +1,126 @@
+"""What a config expects of its results: the tables [[expect]]."""
+
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from experiments.strict import Strict
+
+__all__ = ["EXPECTATIONS", "Expectation", "Exponent", "RoundsRatio", "Selection", "VerdictExpectation", "told"]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one: {"problem": {"dim": 3}} becomes {"problem.dim": 3}, the name of a column of results."""
+    flat: dict[str, Any] = {}
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float):
+            flat[prefix + name] = value
+        else:
+            told = {"column": prefix + name}
+            raise PydanticCustomError("selection", "{column} must be a number, a word, true or false", told)
+    return flat
+
+
+def _interval(ends: list[float]) -> list[float]:
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise PydanticCustomError("interval", "must be [low, high] with low < high")
+    return ends
+
+
+# Runs by what the config chooses for them: {"rule": "quadratic-mean", "problem.smoothness_ratio": 10.0}.
+Selection = Annotated[dict[str, Any], AfterValidator(_flat)]
+
+
+class VerdictExpectation(Strict):
+    """A theorem of a method gets this verdict on the runs that it speaks of."""
+
+    kind: Literal["verdict"] = "verdict"
+    method: str
+    theorem: str
+    verdict: Literal["holds", "violated", "undecided"] = "holds"
+
+    @property
+    def name(self) -> str:
+        """The claim's name: that of the theorem."""
+        return f"{self.method}/{self.theorem}"
+
+    @property
+    def statement(self) -> str:
+        """The claim in words."""
+        return f"the verdict on {self.theorem} of {self.method} is {self.verdict!r}"
+
+
+class RoundsRatio(Strict):
+    """How many times the rounds to the target that `to` takes are taken by `of`; the tolerance is relative."""
+
+    kind: Literal["rounds-ratio"]
+    of: Selection
+    to: Selection
+    equals: Positive
+    tolerance: Positive
+    reference: str = ""
+
+    @property
+    def name(self) -> str:
+        """The claim's name: what is compared."""
+        return f"rounds at {told(self.of)} to rounds at {told(self.to)}"
+
+    @property
+    def statement(self) -> str:
+        """The claim in words."""
+        return f"the ratio of the {self.name} is {self.equals:g}, within {100 * self.tolerance:g}%"
+
+
+class Exponent(Strict):
+    """The slope of log `of` against log `against`, each a column of numbers or the ratio "one/other" of two."""
+
+    kind: Literal["exponent"]
+    of: str = "target_round"
+    against: str
+    where: Selection = Field({})
+    between: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], AfterValidator(_interval)]
+    reference: str = ""
+
+    @property
+    def name(self) -> str:
+        """The claim's name: what is fitted, and over which runs."""
+        return f"exponent of {self.of} against {self.against}" + (f" at {told(self.where)}" if self.where else "")
+
+    @property
+    def statement(self) -> str:
+        """The claim in words."""
+        return f"the {self.name} is between {self.between[0]:g} and {self.between[1]:g}"
+
+
+def told(selection: dict[str, Any]) -> str:
+    """A selection to read."""
+    short = {name.removeprefix("problem.").removeprefix("method."): value for name, value in selection.items()}
+    return ", ".join(f"{name} = {value}" for name, value in short.items()) or "every choice"
+
+
+# By what pydantic calls them in the location of an error.
+EXPECTATIONS: dict[str, type[Strict]] = {
+    "Expectation.verdict": VerdictExpectation,
+    "Expectation.rounds-ratio": RoundsRatio,
+    "Expectation.exponent": Exponent,
+}
+
+
+def _tag(table: Any) -> str | None:
+    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
+    return None if kind is None else f"Expectation.{kind}"
+
+
+Expectation = Annotated[
+    Union[  # noqa: UP007
+        Annotated[VerdictExpectation, Tag("Expectation.verdict")],
+        Annotated[RoundsRatio, Tag("Expectation.rounds-ratio")],
+        Annotated[Exponent, Tag("Expectation.exponent")],
+    ],
+    Discriminator(_tag),
+]
