@@ -27,6 +27,7 @@ from evaluations import (
 )
 from instances import INSTANCES, MORE_INSTANCES, UNEQUAL, Network, Quadratics, Samples, instance
 from numpy.testing import assert_allclose
+from problem_laws import curvature_slacks, gradient_slacks
 
 from problems import (
     InvalidInput,
@@ -128,7 +129,7 @@ def test_gradients_are_those_of_the_losses(name):
     problem = instance(name).problem
     for x in points(problem, 5):
         found, expected = gradients_at(problem, x), slopes_at(problem, x)
-        assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.max(np.abs(expected)))
+        assert np.all(gradient_slacks(problem, x) >= 0)
         assert np.max(np.abs(found - expected / 2)) > 1e-3  # half the derivative would not pass
         assert_allclose(
             problem.gradient(x), np.mean(expected, axis=0), rtol=1e-11, atol=1e-11 * np.max(np.abs(expected))
@@ -263,7 +264,7 @@ def test_smoothness_is_never_violated(name):
     assert np.all(np.linalg.norm(change, axis=2) <= np.outer(distance, constants) + rounding)
     assert np.all(np.linalg.norm(change.mean(axis=1), axis=1) <= distance * float(problem.smoothness) + rounding)
     for point in x[:3]:
-        assert np.all(norms(worker_hessians(problem, point)) <= problem.worker_smoothness * (1 + 1e-13))
+        assert np.all(curvature_slacks(problem, point) >= 0)
 
 
 @certified_instance
