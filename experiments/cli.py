@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,8 @@ def verify(
     from experiments.verdict_table import text_table, totals
     from experiments.verdicts import judge
 
+    if not math.isfinite(excess):
+        raise click.BadParameter(f"{excess} is not a finite number", param_hint="--excess")
     results, standard = load_results(folder), Standard(false_alarm, excess)
     verdicts = judge(results, by, standard)
     if controls:

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.config import Config
-from experiments.evidence import Standard, log_evidence
+from experiments.evidence import Bets, Standard, log_evidence
 from experiments.plan import Case, make_cases, starting_point
 from experiments.progress import progress_bar
 from experiments.records import case_columns
 from experiments.verdicts import TheoremVerdict, with_controls
 from simulator import Theorem, Trace, simulate
 from simulator.mutilation import understated, without_drift
-from simulator.theorem import no_drift
 
 __all__ = ["control_verdicts", "run_controls"]
 
@@ -77,7 +76,7 @@ def _mutilated_controls(
     failures = _failures(case, config, [statement for *_, statement in mutilations], stepsizes, standard)
     found = dict.fromkeys((theorem.name for theorem in theorems), "")
     for theorem, told, statement in mutilations:
-        allowed = stepsizes <= float(statement.max_stepsize(case.constants)) if told != WITHOUT_DRIFT else True
+        allowed = statement.speaks_of(case.constants, stepsizes) | (told == WITHOUT_DRIFT)
         if not found[theorem.name] and np.any(failures[statement.name] & allowed):
             found[theorem.name] = told
     return found
@@ -87,7 +86,7 @@ def _mutilations(theorem: Theorem) -> Iterator[tuple[str, Theorem]]:
     """False statements made from the theorem, with what is wrong with them."""
     for factor in UNDERSTATED:
         yield f"smoothness / {factor:g}", understated(theorem, factor)
-    if theorem.drift is not no_drift:
+    if theorem.drifts:
         yield WITHOUT_DRIFT, without_drift(theorem)
 
 
@@ -117,12 +116,13 @@ def _failures(
         theorems=theorems,
     )
     limit = standard.limit(len(theorems) * len(stepsizes))
-    return {theorem.name: _fails(trace, theorem.name, deterministic, limit) for theorem in theorems}
+    return {theorem.name: _fails(trace, theorem, deterministic, limit) for theorem in theorems}
 
 
-def _fails(trace: Trace, theorem: str, deterministic: bool, limit: float) -> np.ndarray:
-    verdict = trace.verdicts[theorem]
+def _fails(trace: Trace, theorem: Theorem, deterministic: bool, limit: float) -> np.ndarray:
+    verdict = trace.verdicts[theorem.name]
     if deterministic:
         return verdict.violations[:, 0] > 0
-    evidence = log_evidence(np.moveaxis(verdict.log_capital, 1, -1))  # [S, R]; NaN once a run has diverged
+    adaptive, ratios = (np.moveaxis(each, 1, -1) for each in (verdict.log_capital, verdict.log_ratio))
+    evidence = log_evidence(Bets(adaptive, None if theorem.drifts else ratios))  # [S, R]; NaN once a run has diverged
     return np.any(evidence >= limit, axis=-1)

@@ -1,10 +1,11 @@
 """What independent runs of a random method say about an inequality that holds in expectation.
 
-Each run has the capital C of a bet against its theorem (`simulator/betting.py`), whose expectation never exceeds 1
-while the theorem is true. One who stakes the share s on K independent runs holds prod_k (1 - s + s C_k), again a test
-martingale, and so is the mean over several shares: the e-value. It ever reaches 1/p with probability at most p, at all
-recorded rounds together, without any assumption on the distribution. With m such checks in a verdict, each must reach
-m / (false alarm rate), so that all of them together raise a false alarm with at most that rate (Bonferroni).
+Each run has bets against its theorem (`simulator/betting.py`), whose capitals have expectations of at most 1 while the
+theorem is true: one that follows the rounds before, and where nothing drifts also A/B itself, with the whole stake or
+half of it. The product over independent runs is a test martingale again, and so is the mean over the bets: the e-value.
+It ever reaches 1/p with probability at most p, at all recorded rounds together, without any assumption on the
+distribution. With m such checks in a verdict, each must reach m / (false alarm rate), so that all of them together
+raise a false alarm with at most that rate (Bonferroni).
 """
 
 from typing import NamedTuple
@@ -12,10 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-__all__ = ["Standard", "log_evidence", "power", "seeds_needed"]
+__all__ = ["Bets", "Standard", "log_evidence", "power", "seeds_needed"]
 
-SHARES = (0.5, 1.0)  # all on the run is best where runs agree, half where they differ
 RESAMPLES = 200
+BETS = 3  # on a theorem without a drift
+
+
+class Bets(NamedTuple):
+    """The capitals of K runs at R recorded rounds, as logarithms, [..., K] each."""
+
+    adaptive: np.ndarray
+    ratios: np.ndarray | None  # log(A/B); None for a theorem with a drift, where it is no martingale
 
 
 class Standard(NamedTuple):
@@ -36,28 +44,29 @@ class Standard(NamedTuple):
         return float(np.log(checks / self.false_alarm))
 
 
-def log_evidence(log_capitals: np.ndarray) -> np.ndarray:
-    """The log of the e-value of K runs, NaN where a run's is. [..., K] -> [...]."""
-    shares = np.array(SHARES)
-    with np.errstate(divide="ignore", invalid="ignore"):  # nothing is kept aside of a whole stake
-        stakes = np.logaddexp(np.log1p(-shares), np.log(shares) + log_capitals[..., None])
-    return logsumexp(stakes.sum(axis=-2), axis=-1) - np.log(len(shares))
+def log_evidence(bets: Bets) -> np.ndarray:
+    """The log of the e-value, NaN where a run has no capital. [..., K] -> [...]."""
+    capitals = [bets.adaptive]
+    if bets.ratios is not None:
+        with np.errstate(invalid="ignore"):  # of a run that is over
+            capitals += [bets.ratios, np.logaddexp(0.0, bets.ratios) - np.log(2)]
+    return logsumexp([capital.sum(axis=-1) for capital in capitals], axis=0) - np.log(len(capitals))
 
 
-def power(log_capitals: np.ndarray, excess: float, limit: float) -> float:
-    """The probability of seeing an excess at the recorded round where it is least, given the spread of the runs.
+def power(ratios: np.ndarray, excess: float, limit: float) -> float:
+    """The probability of seeing an excess, given the spread of the runs; the median over the recorded rounds.
 
-    The alternative is the runs' own capitals, shifted such that their mean is 1 + excess; the probability is that of
-    resamples of them, drawn with a fixed seed. [R, K] -> a number.
+    The alternative is the runs' own A/B, scaled such that their mean is 1 + excess, and no gain of the adaptive bet;
+    the probability is that of resamples of them, drawn with a fixed seed. log(A/B) [R, K] -> a number.
     """
-    runs = log_capitals.shape[1]
+    runs = ratios.shape[1]
     draws = np.random.default_rng(0).integers(runs, size=(RESAMPLES, runs))
-    capitals = np.exp(np.minimum(log_capitals, 0.0))  # a false theorem's run may hold more than a float can
-    shifted = np.log(capitals - capitals.mean(axis=1, keepdims=True) + 1 + excess)
-    seen = log_evidence(shifted[:, draws]) >= limit  # [R, RESAMPLES]
-    return float(seen.mean(axis=1).min())
+    scaled = ratios - logsumexp(ratios, axis=1, keepdims=True) + np.log(runs * (1 + excess))
+    # the adaptive bet has the share 1 / BETS of the stake, and is counted as lost
+    seen = [log_evidence(Bets(np.full(draws.shape, -np.inf), row[draws])) >= limit for row in scaled]
+    return float(np.median(np.mean(seen, axis=1)))
 
 
 def seeds_needed(excess: float, limit: float) -> int:
     """How many runs show the excess if all have it alike."""
-    return int(np.ceil((limit + np.log(len(SHARES))) / np.log1p(excess)))
+    return int(np.ceil((limit + np.log(BETS)) / np.log1p(excess)))

@@ -64,6 +64,8 @@ def exponent(expectation: Exponent, rows: list[Row], config: Config) -> tuple[bo
         needed = f"{FEWEST_POINTS} are needed for a slope"
         raise Undecided(f"{distinct} different values of {expectation.against}, where {needed}")
     fit, (low, high) = fit_exponent(x, y), expectation.between
+    if not np.isfinite(fit.exponent):
+        raise Undecided(f"the values of {expectation.against} differ by rounding only")
     ends = f"{fit.exponent - fit.margin:.4g} to {fit.exponent + fit.margin:.4g}"
     slope = f"the slope is {fit.exponent:.4g} (95% interval {ends})"
     return low <= fit.exponent <= high, f"{slope}; {_worst(expectation, x, y, fit)}"

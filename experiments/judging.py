@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.evidence import Standard, log_evidence, power, seeds_needed
+from experiments.evidence import Bets, Standard, log_evidence, power, seeds_needed
 from simulator import Theorem
 from simulator.checks import tolerance
 
@@ -40,7 +40,7 @@ HOLDS = Finding(Judgement.HOLDS)
 
 def judge_run(theorem: Theorem, run: Any, precision: str) -> Finding:
     """A run of a deterministic method, `run` having the figures of a `Verdict` beside `run` and `status`."""
-    if run.violations > 0:
+    if not run.violations <= 0:  # nor is one that is not a number
         return _violated(
             f"run {run.run}: {run.violations:.0f} of {run.judged_rounds:.0f} rounds break the inequality, worst in "
             f"round {run.smallest_slack_round:.0f}: V+ - V = {run.worst_change:.6g} where {run.worst_promise:.6g} is "
@@ -50,7 +50,7 @@ def judge_run(theorem: Theorem, run: Any, precision: str) -> Finding:
         return _violated(f"run {run.run}: measured / bound reaches {run.excess:.6g}")
     if _diverged(theorem, run.status):
         return _violated(f"run {run.run} diverged")
-    if run.judged_rounds < FEWEST_ROUNDS and run.status != "diverged":  # which a theorem may allow
+    if not run.judged_rounds >= (1 if run.status == "diverged" else FEWEST_ROUNDS):  # some theorems allow divergence
         return _undecided(f"run {run.run}: {_too_few_rounds(run, precision)}")
     return HOLDS
 
@@ -67,47 +67,56 @@ def _too_few_rounds(run: Any, precision: str) -> str:
 
 
 def judge_seeds(
-    theorem: Theorem, runs: Any, log_capitals: np.ndarray, rounds: np.ndarray, standard: Standard, checks: int
+    theorem: Theorem, runs: Any, bets: Bets, rounds: np.ndarray, standard: Standard, checks: int
 ) -> Finding:
     """A group of runs of a random method that differ in the seed only.
 
     Args:
         runs: a table of the runs, as `judge_run` takes one.
-        log_capitals: at the recorded rounds, [R, K].
+        bets: against the theorem at the recorded rounds, [R, K].
         rounds: the recorded rounds, [R].
         checks: how many groups are judged in the whole verdict.
     """
     who, limit = f"run {runs.run.iloc[0]} and its seeds", standard.limit(checks)
     diverged = sum(_diverged(theorem, status) for status in runs.status)
-    if diverged:  # V beyond 1/eps times its bound, which has a probability of at most eps
+    if diverged:  # |grad f| beyond 1/eps times where it began: no draw of a true theorem's run leads there
         return _violated(f"{who}: {diverged} of {len(runs)} diverged")
-    log_capitals, rounds = _known(log_capitals, rounds)
-    if not len(rounds) or not np.any(log_capitals):
-        return _undecided(f"{who}: no recorded round stands clear of rounding error")
-    evidence = log_evidence(log_capitals)
-    if evidence.max() >= limit:
-        worst_round = int(np.argmax(evidence))
-        mean = np.exp(log_capitals[worst_round]).mean()
+    bets, rounds = _known(bets, rounds)
+    if not len(rounds) or not runs.bet_rounds.min() >= FEWEST_ROUNDS:
+        clear = f"{runs.bet_rounds.min():.0f} rounds stand clear of rounding error"
+        return _undecided(f"{who}: {clear}, {FEWEST_ROUNDS} are needed")
+    evidence = log_evidence(bets)
+    worst_round = int(np.argmax(evidence))
+    if evidence[worst_round] >= limit:
         return _violated(
-            f"{who}: measured / bound is {mean:.4g} on average in round {rounds[worst_round]}; e-value "
-            f"10^{evidence[worst_round] / np.log(10):.1f}, a violation from 10^{limit / np.log(10):.1f} on"
+            f"{who}: the e-value against it is 10^{evidence[worst_round] / np.log(10):.1f} in round "
+            f"{rounds[worst_round]}, where 10^{limit / np.log(10):.1f} is a violation"
         )
-    seen = power(log_capitals, standard.excess, limit)
-    if seen < standard.power:
-        return Finding(
-            Judgement.UNDECIDED,
-            f"{len(runs)} seeds show an excess of {standard.excess:.0%} over the bound with power {seen:.2g}, not "
-            f"{standard.power:g}; at least {seeds_needed(standard.excess, limit)} are needed for {checks} checks",
-            len(runs),
-            seen,
-        )
-    return Finding(Judgement.HOLDS, "", len(runs), seen)
+    return _without_violation(len(runs), bets, standard, checks)
 
 
-def _known(log_capitals: np.ndarray, rounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without round 0, and without the rounds for which a run is no more: a distortion may be judged of one."""
-    known = (rounds > 0) & np.all(np.isfinite(log_capitals), axis=1)
-    return log_capitals[known], rounds[known]
+def _without_violation(seeds: int, bets: Bets, standard: Standard, checks: int) -> Finding:
+    limit = standard.limit(checks)
+    if (
+        bets.ratios is None
+    ):  # what an excess would do depends on how it comes about: controls must show that one is seen
+        enough = seeds > 1
+        reason = "" if enough else "the inequality holds in expectation, of which a single seed says nothing"
+        return Finding(Judgement.HOLDS if enough else Judgement.UNDECIDED, reason, seeds)
+    seen = power(bets.ratios, standard.excess, limit)
+    if seen >= standard.power:
+        return Finding(Judgement.HOLDS, "", seeds, seen)
+    reason = (
+        f"{seeds} seeds show an excess of {standard.excess:.0%} over the bound with power {seen:.2g}, not "
+        f"{standard.power:g}; at least {seeds_needed(standard.excess, limit)} are needed for {checks} checks"
+    )
+    return Finding(Judgement.UNDECIDED, reason, seeds, seen)
+
+
+def _known(bets: Bets, rounds: np.ndarray) -> tuple[Bets, np.ndarray]:
+    """Without round 0, and without the rounds at which a run is over or rounding could decide."""
+    known = (rounds > 0) & np.all(np.isfinite(bets.adaptive), axis=1)
+    return Bets(bets.adaptive[known], None if bets.ratios is None else bets.ratios[known]), rounds[known]
 
 
 def _diverged(theorem: Theorem, status: str) -> bool:

@@ -77,10 +77,16 @@ def _row(verdict: TheoremVerdict) -> tuple[str, ...]:
         number(verdict.smallest_slack, 3),
         number(verdict.tightness, 3),
         _rates(verdict),
-        "-" if verdict.seeds is None else f"{verdict.seeds} ({number(verdict.power, 2)})",
+        _seeds(verdict),
         _share(verdict.beyond_broken, verdict.beyond),
         *controls,
     )
+
+
+def _seeds(verdict: TheoremVerdict) -> str:
+    if verdict.seeds is None:
+        return "-"
+    return str(verdict.seeds) if verdict.power is None else f"{verdict.seeds} ({number(verdict.power, 2)})"
 
 
 def _share(part: int, whole: int) -> str:

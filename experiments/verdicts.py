@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.columns import VERDICT_FIGURES, column
-from experiments.evidence import Standard
+from experiments.evidence import Bets, Standard
 from experiments.judging import Finding, Judgement, judge_run, judge_seeds, worst
 from experiments.store import Results
 from problems import InvalidInput
@@ -35,13 +35,14 @@ class TheoremVerdict:
         judgement, reason: the verdict, and what made it other than "holds".
         smallest_slack: over all judged rounds of those runs, relative to what changes in a round; NaN where the
             inequality holds in expectation only.
-        tightness: the largest measured / bound at recorded rounds, of a random method on average over the seeds; 1
-            means that the bound is attained.
+        tightness: the largest measured / bound at recorded rounds; 1 means that the bound is attained. Of a random
+            method the mean over the seeds of each run's largest.
         law, fitted, promised: "power" or "geometric", and p of T^p or q of q^T fitted to the measured and to the bound
             on the same rounds; the medians over the runs, NaN where none has rounds enough.
         steps: number of rounds judged.
         seeds, power: of random methods, the fewest runs of a group, and the least probability with which a group would
-            have shown the excess that was asked for (`Standard`); None for a deterministic one.
+            have shown the excess that was asked for (`Standard`); None for a deterministic one, and no power for a
+            theorem with a drift.
         beyond, beyond_broken: runs of the stepsizes for which the theorem does not speak (larger ones, or all others
             where it speaks of one only), and how many of them broke its inequality: evidence that the check can fail.
         controls, controls_failed: negative controls that were run, and how many failed as they must; None without any.
@@ -136,7 +137,7 @@ def _judge_part(results: Results, part: Part, standard: Standard, checks: int) -
         law=theorem.law,
         fitted=applicable.fitted_rate.median(),
         promised=applicable.promised_rate.median(),
-        steps=int(applicable.judged_rounds.sum()),
+        steps=int(deterministic.judged_rounds.sum() + random.bet_rounds.sum()),
         seeds=finding.seeds,
         power=finding.power,
         beyond=int(beyond.deterministic.sum()),
@@ -147,11 +148,16 @@ def _judge_part(results: Results, part: Part, standard: Standard, checks: int) -
 def _judge_groups(
     results: Results, theorem: Theorem, runs: Table, standard: Standard, checks: int
 ) -> Iterator[Finding]:
-    name = column(theorem.name, "log_capital")
-    capitals = results.trace_columns(["run", "round", name]).pivot(index="round", columns="run", values=name)
-    rounds = capitals.index.to_numpy()
+    names = [column(theorem.name, name) for name in ("log_capital", "log_ratio")]
+    traces: Table = results.trace_columns(["run", "round", *names]).set_index(["round", "run"])
+    adaptive, ratios = (traces[name].unstack("run") for name in names)
+    missing = set(runs.run) - set(adaptive)
+    if missing:
+        raise InvalidInput(f"{results.folder} is damaged: its traces have no run {min(missing)}")
     for _, group in runs.groupby("group"):
-        yield judge_seeds(theorem, group, capitals[group.run].to_numpy(float), rounds, standard, checks)
+        own = ratios[group.run].to_numpy(float)
+        bets = Bets(adaptive[group.run].to_numpy(float), None if theorem.drifts else own)
+        yield judge_seeds(theorem, group, bets, adaptive.index.to_numpy(), standard, checks)
 
 
 def _figures(theorem: Theorem, runs: Table) -> Table:

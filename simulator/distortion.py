@@ -28,7 +28,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.constants import Constants, Scalar, beta, theta
-from simulator.theorem import CONTRACTIVE, PL, Assumption, Contraction, Descent, Theorem, no_drift, no_limit
+from simulator.theorem import (
+    COMPRESSING,
+    CONTRACTIVE,
+    PL,
+    Assumption,
+    Contraction,
+    Descent,
+    Theorem,
+    no_drift,
+    no_limit,
+)
 from simulator.weights import Weights, proportional_weights, uniform_weights
 
 __all__ = [
@@ -146,7 +156,7 @@ def distortion_theorem(
     distortion: Distortion,
     rates: Callable[[Constants], Rates] = ef21_rates,
     *,
-    assumptions: tuple[Assumption, ...] = (CONTRACTIVE,),
+    assumptions: tuple[Assumption, ...] = (CONTRACTIVE, COMPRESSING),
     noise: Callable[[Constants], Scalar] | None = None,
 ) -> Contraction:
     """The contraction of the distortion, G+ <= (1 - A) G + B L_a^2 |x+ - x|^2 + noise; arguments as below."""
@@ -265,8 +275,10 @@ def family(
     """For every distortion its contraction, the nonconvex and the PL theorem; arguments as in the functions above."""
     shared: Any = {"reference": reference, "rates": rates, "noise": noise}
     pl: Any = {"decay": decay, "assumptions": (*assumptions, PL)}
+    # where nothing is lost, the distortion is 0, and there is nothing to judge
+    losing = (*assumptions, COMPRESSING) if CONTRACTIVE in assumptions and noise is None else assumptions
     return (
         *(descent_theorem(distortion=each, root=root, assumptions=assumptions, **shared) for each in distortions),
         *(contraction_theorem(distortion=each, root=root, **pl, **shared) for each in distortions),
-        *(distortion_theorem(distortion=each, assumptions=assumptions, **shared) for each in distortions),
+        *(distortion_theorem(distortion=each, assumptions=losing, **shared) for each in distortions),
     )

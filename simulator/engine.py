@@ -31,6 +31,7 @@ from simulator.arguments import (
     check_pytrees,
     check_start,
 )
+from simulator.betting import Account
 from simulator.checks import Step, StepCheck, gradient_noise, judge_step, rounding, start_check
 from simulator.constants import Constants, constants_of
 from simulator.method import Method
@@ -77,7 +78,8 @@ class Record(NamedTuple):
     lyapunov: tuple[Array, ...]  # one a theorem
     noise: tuple[Array, ...]  # of the Lyapunov values
     budget: tuple[Array, ...]
-    log_capital: tuple[Array, ...]  # of the bet against the theorem
+    log_ratio: tuple[Array, ...]  # log(A/B) of the bet against the theorem, NaN once it is closed
+    log_capital: tuple[Array, ...]
 
 
 class Program(NamedTuple):
@@ -285,11 +287,16 @@ def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Recor
             for theorem, value in zip(program.theorems, lyapunov, strict=True)
         ),
         budget=tuple(check.account.budget for check in run.checks),
-        log_capital=tuple(check.account.log_capital for check in run.checks),
+        log_ratio=tuple(_while_open(check.account, check.account.log_ratio) for check in run.checks),
+        log_capital=tuple(_while_open(check.account, check.account.log_capital) for check in run.checks),
     )
     diverged = run.diverged_round >= 0
     measured = jax.tree.map(lambda value: jnp.where(diverged, jnp.nan, value), record)
     return measured._replace(uplink_bits=run.uplink_bits, downlink_bits=run.downlink_bits)
+
+
+def _while_open(account: Account, value: Array) -> Array:
+    return jnp.where(account.open, value, jnp.nan)
 
 
 def _trace(theorems, obstacles, constants, stepsizes, recorded_rounds, runs: Any, records: Any) -> Trace:
@@ -327,6 +334,7 @@ def _course(records: Any, theorem: int, mean_grad_norm_sq: np.ndarray) -> Course
         lyapunov=records.lyapunov[theorem],
         noise=records.noise[theorem],
         budget=records.budget[theorem],
+        log_ratio=records.log_ratio[theorem],
         log_capital=records.log_capital[theorem],
         mean_grad_norm_sq=mean_grad_norm_sq,
         min_grad_norm_sq=records.grad_norm_sq_min,

@@ -177,6 +177,11 @@ class Theorem(ABC):
         return self.max_stepsize is not no_limit
 
     @property
+    def drifts(self) -> bool:
+        """Whether a round may add to V."""
+        return self.drift is not no_drift
+
+    @property
     def uses_loss(self) -> bool:
         """Whether V contains f(point) - f_inf."""
         return self.units == "loss"

@@ -33,8 +33,10 @@ class Verdict:
         judged_rounds: number of rounds whose slack stands clear of rounding.
         excess: largest measured / bound over the recorded rounds after the first: tightness where it is below 1, a
             violated rate where it is above; NaN if there is none to compare.
-        log_capital: at the recorded rounds, [..., R], the log of the capital of the bet against the theorem
-            (`simulator/betting.py`). For a method that draws, the verdict is made of those of independent runs.
+        log_ratio, log_capital: at the recorded rounds, [..., R], of the bets against the theorem
+            (`simulator/betting.py`), NaN from the round on at which rounding could decide. For a method that draws, the
+            verdict is made of those of independent runs. Without a drift, the first is a martingale too.
+        bet_rounds: number of rounds that were bet on.
         least_noise: the smallest relative rounding error of a round's slack; where even this is above the tolerance,
             nothing can be judged.
         fitted_rate, promised_rate: p of T^p or q of q^T, as the theorem's `law` says, fitted to the measured and to the
@@ -52,7 +54,9 @@ class Verdict:
     violations: np.ndarray
     judged_rounds: np.ndarray
     excess: np.ndarray
+    log_ratio: np.ndarray
     log_capital: np.ndarray
+    bet_rounds: np.ndarray
     least_noise: np.ndarray
     fitted_rate: np.ndarray
     promised_rate: np.ndarray
@@ -66,6 +70,7 @@ class Course(NamedTuple):
     lyapunov: np.ndarray
     noise: np.ndarray  # what rounding may do to it
     budget: np.ndarray
+    log_ratio: np.ndarray
     log_capital: np.ndarray
     mean_grad_norm_sq: np.ndarray
     min_grad_norm_sq: np.ndarray
@@ -105,7 +110,9 @@ def reach_verdict(
         violations=check.violations,
         judged_rounds=check.judged_rounds,
         excess=np.where(np.isfinite(ratio), ratio, np.nan),
+        log_ratio=course.log_ratio,
         log_capital=course.log_capital,
+        bet_rounds=check.account.rounds,
         least_noise=check.least_noise,
         fitted_rate=fitted.rate,
         promised_rate=promised.rate,

@@ -163,9 +163,9 @@ def test_random_compressors_are_judged_by_their_seeds(config, tmp_path):
     efsim("run", config, "--out", few, *random)
     done = efsim("verify", few)
     assert done.exit_code == 3 and "1 seeds show an excess of 100%" in done.stdout
-    efsim("run", config, "--out", many, *random, "--set", f"seeds={list(range(18))}")
+    efsim("run", config, "--out", many, *random, "--set", f"seeds={list(range(24))}")
     done = efsim("verify", many)
-    assert done.exit_code == 0 and "18 (1)" in done.stdout and "undecided" not in done.stdout
+    assert done.exit_code == 0 and "24 (1)" in done.stdout and "undecided" not in done.stdout
     assert efsim("verify", many, "--excess", "0.1").exit_code == 3
     assert efsim("verify", many, "--excess", "0.1", "--allow-undecided").exit_code == 0
     assert efsim("verify", many, "--false-alarm", "0").exit_code == 2

@@ -83,6 +83,7 @@ def test_shapes(stepsize, seed, shape):
             "worst_promise",
             "violations",
             "judged_rounds",
+            "bet_rounds",
             "least_noise",
             "excess",
             "fitted_rate",
@@ -91,7 +92,7 @@ def test_shapes(stepsize, seed, shape):
             "fitted_to",
         )
         assert all(np.shape(getattr(verdict, name)) == shape for name in scalars)
-        assert verdict.log_capital.shape == (*shape, 4)
+        assert verdict.log_ratio.shape == verdict.log_capital.shape == (*shape, 4)
     assert trace.lyapunov.keys() == trace.verdicts.keys()
 
 

@@ -2,80 +2,92 @@
 
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments.evidence import Standard, log_evidence, power, seeds_needed
-from simulator.betting import Terms, open_account, settle
+from experiments.evidence import Bets, Standard, log_evidence, power, seeds_needed
+from simulator.betting import Account, Terms, open_account, settle
 from simulator.rates import fit_rate, fit_window
 
 TOLERANCE = 2.0**-26
 
 
-def capital(values: list[float], retained: float, decrease: float, drift: float) -> float:
-    """The log capital after V has taken these values."""
+def account_of(values: list[float], retained: float, decrease: float, drift: float) -> Account:
+    """The account after V has taken these values."""
     account = open_account(jnp.asarray(values[0]))
     for before, after in pairwise(values):
         terms = Terms(retained, jnp.asarray(after - before), decrease, drift)
         account = settle(account, terms, jnp.asarray(0.0), TOLERANCE)
-    return float(account.log_capital)
+    return account
 
 
 # --- the bet on one run ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("retained", "decrease"), [(1.0, 0.1), (0.8, 0.0), (1.3, 0.2)])
-def test_without_a_drift_the_capital_is_what_is_bounded_divided_by_its_bound(retained, decrease):
+def test_the_ratio_is_what_is_bounded_divided_by_its_bound(retained, decrease):
     values = [2.0, 1.9, 2.5, 0.3]
     decreased = sum(decrease * retained**k for k in range(3))
-    assert_allclose(
-        capital(values, retained, decrease, 0.0), np.log((0.3 + decreased) / (2.0 * retained**3)), rtol=1e-12
-    )
+    found = account_of(values, retained, decrease, 0.0).log_ratio
+    assert_allclose(found, np.log((0.3 + decreased) / (2.0 * retained**3)), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("retained", "decrease", "drift"), [(1.0, 0.05, 0.3), (0.7, 0.0, 0.4), (0.9, 0.0, 0.0)])
-def test_against_a_theorem_that_is_just_true_the_expected_capital_stays_1(retained, decrease, drift):
-    """All outcomes of three rounds in which V+ is 0, 1 or 3 times what is promised, with mean 1."""
+def test_against_a_theorem_that_is_just_true_expected_capitals_stay_1(retained, decrease, drift):
+    """All outcomes of four rounds in which V+ is 0, 1 or 3 times what is promised, with mean 1."""
     factors, chances = np.array([0.0, 1.0, 3.0]), np.array([0.4, 0.4, 0.2])
-    expected = total = 0.0
-    for indices in np.ndindex(3, 3, 3):
-        values, promised = [2.0], None
+    capital = ratio = total = 0.0
+    for indices in np.ndindex(3, 3, 3, 3):
+        values = [2.0]
         for index in indices:
-            promised = retained * values[-1] - decrease + drift
-            values.append(factors[index] * promised)
+            values.append(factors[index] * (retained * values[-1] - decrease + drift))
         chance = float(np.prod(chances[list(indices)]))
+        account = account_of(values, retained, decrease, drift)
         total += chance
-        expected += chance * np.exp(capital(values, retained, decrease, drift))
-    assert_allclose([total, expected], 1.0, rtol=1e-12)
+        capital += chance * float(np.exp(account.log_capital))
+        ratio += chance * float(np.exp(account.log_ratio))
+    assert_allclose([total, capital], 1.0, rtol=1e-12)
+    if drift == 0:
+        assert_allclose(ratio, 1.0, rtol=1e-12)
 
 
-def test_the_bet_stands_still_once_rounding_may_decide():
+@pytest.mark.parametrize(("retained", "drift"), [(0.99, 0.0), (0.5, 1.0)])
+def test_what_is_lost_to_loose_promises_is_not_missing_when_one_is_broken_late(retained, drift):
+    values = [1.0]
+    for factor in [0.95] * 100 + [1.5] * 40:
+        values.append(factor * (retained * values[-1] + drift))
+    capitals = [float(account_of(values[: 1 + rounds], retained, 0.0, drift).log_capital) for rounds in (100, 140)]
+    assert capitals[0] > -1e-9 and capitals[1] > 5
+
+
+def test_no_bet_is_made_any_more_once_rounding_may_decide():
     account = open_account(jnp.asarray(1.0))
-    quiet, loud = jnp.asarray(0.0), jnp.asarray(1e-3)
     doubled = Terms(1.0, jnp.asarray(1.0), 0.0, 0.0)
-    for noise in (quiet, loud, quiet):
-        account = settle(account, doubled, noise, TOLERANCE)
-    assert not account.open
-    assert_allclose(account.log_capital, np.log(2.0), rtol=1e-12)
+    for noise in (0.0, 0.0, 1e-3, 0.0):
+        account = settle(account, doubled, jnp.asarray(noise), TOLERANCE)
+    assert not account.open and account.rounds == 2
+    # in the second round, of which X - 1 = 1/2, at the share that follows from X - 1 = 1 in the first
+    assert_allclose(account.log_capital, np.log1p(0.1 / 1.0 * 0.5), rtol=1e-12)
 
 
-def test_a_capital_from_nothing_is_nothing():
+def test_a_ratio_of_nothing_is_nothing():
     # an account that starts at 0 / 0, as that of a distortion does, and one whose V vanishes
-    assert np.isfinite(capital([0.0, 0.5, 0.4], 0.9, 0.0, 1.0)) and capital([0.0, 0.5], 0.9, 0.0, 1.0) < 0
-    assert -100 < capital([1.0, 0.0, 0.0], 0.9, 0.0, 0.0) < -30
+    assert np.isfinite(account_of([0.0, 0.5, 0.4], 0.9, 0.0, 1.0).log_capital)
+    assert -100 < account_of([1.0, 0.0, 0.0], 0.9, 0.0, 0.0).log_ratio < -30
 
 
 # --- the e-value of several -----------------------------------------------------------------------------
 
 
 def test_the_e_value_is_written_out():
-    capitals = np.array([0.5, 2.0, 3.0])
-    expected = (np.prod(capitals) + np.prod((1 + capitals) / 2)) / 2
-    assert_allclose(np.exp(log_evidence(np.log(capitals))), expected, rtol=1e-12)
-    assert np.isnan(log_evidence(np.array([0.0, np.nan])))
-    assert_allclose(log_evidence(np.array([-np.inf, 0.0])), np.log(0.25), rtol=1e-12)
+    capitals, ratios = np.array([1.0, 1.5, 0.5]), np.array([0.5, 2.0, 3.0])
+    expected = (np.prod(capitals) + np.prod(ratios) + np.prod((1 + ratios) / 2)) / 3
+    assert_allclose(np.exp(log_evidence(Bets(np.log(capitals), np.log(ratios)))), expected, rtol=1e-12)
+    assert_allclose(np.exp(log_evidence(Bets(np.log(capitals), None))), np.prod(capitals), rtol=1e-12)
+    assert np.isnan(log_evidence(Bets(np.array([0.0, np.nan]), None)))
 
 
 def test_true_theorems_are_rarely_called_violated_whatever_the_distribution():
@@ -87,9 +99,16 @@ def test_true_theorems_are_rarely_called_violated_whatever_the_distribution():
         "rare large": np.log(np.where(rng.random(size) < 0.02, 50 * 0.51, 0.5)),
         "rare small": np.log(np.where(rng.random(size) < 0.9, 1.05, 0.55)),
     }
+    settled = jax.vmap(lambda account, change: settle(account, Terms(1.0, change, 0.0, 0.0), jnp.zeros(()), TOLERANCE))
     for name, logs in steps.items():
         assert abs(np.exp(logs).mean() - 1) < 0.05, name
-        alarms = (log_evidence(np.cumsum(logs, axis=1)).max(axis=1) >= np.log(20)).mean()
+        values = np.exp(np.cumsum(logs, axis=1))
+        account, evidence = jax.vmap(open_account)(jnp.ones(trials * seeds)), []
+        for after in np.moveaxis(values, 1, 0):
+            account = settled(account, after.ravel() - account.lyapunov)
+            bets = Bets(*(np.asarray(each).reshape(trials, seeds) for each in (account.log_capital, account.log_ratio)))
+            evidence.append(log_evidence(bets))
+        alarms = (np.max(evidence, axis=0) >= np.log(20)).mean()
         assert alarms <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials), name
     # a t-test would not keep its level: until the rare coin falls, all seeds exceed their expectation, without spread
     first = steps["rare small"][:, 0]
@@ -100,18 +119,19 @@ def test_false_ones_are_seen_once_there_are_seeds_enough():
     standard = Standard()
     limit = standard.limit(100)
     enough = seeds_needed(standard.excess, limit)
-    assert enough == 18
+    assert enough == 19
     for seeds, seen in ((enough, True), (enough - 1, False)):
-        evidence = log_evidence(np.full(seeds, np.log(1 + standard.excess)))
+        evidence = log_evidence(Bets(np.full(seeds, -np.inf), np.full(seeds, np.log(1 + standard.excess))))
         assert (evidence >= limit) == seen
         assert power(np.full((3, seeds), np.log(0.4)), standard.excess, limit) == float(seen)
 
 
-def test_power_is_less_where_runs_differ_and_that_of_the_worst_round():
+def test_power_is_less_where_runs_differ_and_little_where_few_of_them_make_the_mean():
     limit, rng = Standard().limit(1), np.random.default_rng(3)
-    alike, apart = np.full(16, np.log(0.5)), np.log(rng.choice([0.01, 0.99], 16))
-    several = [power(np.array(rows), 0.8, limit) for rows in ([alike], [apart], [alike, apart])]
-    assert several[0] == 1.0 and several[1] < 0.95 and several[2] == several[1]
+    alike, apart = np.full(16, np.log(0.5)), np.log(rng.choice([0.2, 0.8], 16))
+    rare = np.log(np.where(np.arange(16) == 0, 25.5, 0.5))
+    found = [power(np.array(rows), 0.8, limit) for rows in ([alike], [apart], [rare], [alike, alike, rare])]
+    assert found[0] == 1.0 and found[1] < 0.95 and found[2] < 0.5 and found[3] == 1.0
 
 
 # --- fitted rates ---------------------------------------------------------------------------------------
