@@ -12,6 +12,7 @@ from simulator.checks import tolerance
 __all__ = ["Finding", "Judgement", "judge_run", "judge_seeds", "worst"]
 
 FEWEST_ROUNDS = 10  # a shorter run says too little
+FEWEST_SEEDS = 8  # where no power tells how many are needed
 
 
 class Judgement(StrEnum):
@@ -100,9 +101,10 @@ def _without_violation(seeds: int, bets: Bets, standard: Standard, checks: int) 
     if (
         bets.ratios is None
     ):  # what an excess would do depends on how it comes about: controls must show that one is seen
-        enough = seeds > 1
-        reason = "" if enough else "the inequality holds in expectation, of which a single seed says nothing"
-        return Finding(Judgement.HOLDS if enough else Judgement.UNDECIDED, reason, seeds)
+        if seeds >= FEWEST_SEEDS:
+            return Finding(Judgement.HOLDS, "", seeds)
+        reason = f"the inequality holds in expectation: at least {FEWEST_SEEDS} seeds are needed, not {seeds}"
+        return Finding(Judgement.UNDECIDED, reason, seeds)
     seen = power(bets.ratios, standard.excess, limit)
     if seen >= standard.power:
         return Finding(Judgement.HOLDS, "", seeds, seen)

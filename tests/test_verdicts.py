@@ -89,7 +89,8 @@ def test_seeds_are_judged_by_their_bets():
     assert judged_seeds(np.concatenate([within, gone]), "diverged").judgement is Judgement.VIOLATED
     still = judged_seeds(np.concatenate([within, gone]), "diverged", DISTORTION)
     assert still == Finding(Judgement.HOLDS, "", 16, None)  # which has a drift, so that its power is not told
-    assert judged_seeds(within[:, :1], theorem=DISTORTION).judgement is Judgement.UNDECIDED
+    found = judged_seeds(within[:, :7], theorem=DISTORTION)
+    assert found.judgement is Judgement.UNDECIDED and "at least 8 seeds are needed, not 7" in found.reason
     assert judged_seeds(gone).judgement is Judgement.UNDECIDED
 
 
@@ -119,10 +120,10 @@ def test_methods_with_different_parameters_are_all_judged(tmp_path):
     """Their tables have gaps: a parameter that another method has. No group of seeds may get lost in them."""
     random = {"kind": "ef14", "compressor": {"kind": "rand-k", "k": 1}, "stepsize": {"rule": "nonconvex"}}
     part = {"kind": "ef21-w-pp", "compressor": TOP, "participation": {"kind": "independent", "chance": 0.5}}
-    folder = sweep(tmp_path, random, part | {"stepsize": {"rule": "arithmetic-mean"}}, seeds=[0, 1])
+    folder = sweep(tmp_path, random, part | {"stepsize": {"rule": "arithmetic-mean"}}, seeds=list(range(8)))
     verdicts = judge(load_results(folder))
     assert {verdict.method for verdict in verdicts} == {"ef14", "ef21-w-pp"}
-    assert all(verdict.seeds == 2 for verdict in verdicts)
+    assert all(verdict.seeds == 8 for verdict in verdicts)
     assert any(verdict.judgement is Judgement.UNDECIDED for verdict in verdicts)
     assert all(np.isfinite(verdict.tightness) for verdict in verdicts)
     lenient = judge(load_results(folder), standard=Standard(excess=1e9))
