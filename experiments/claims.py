@@ -165,8 +165,7 @@ def _judged(expectation: VerdictExpectation, verdicts: Sequence[TheoremVerdict],
 
 def _gravest(verdicts: Sequence[TheoremVerdict]) -> TheoremVerdict | None:
     """Of a theorem that is judged on several parts of the runs."""
-    gravity = {Judgement.HOLDS: 0, Judgement.VIOLATED: 2}
-    return max(verdicts, key=lambda verdict: gravity.get(verdict.judgement, 1), default=None)
+    return max(verdicts, key=lambda verdict: verdict.judgement.gravity, default=None)
 
 
 def _silence(expectation: VerdictExpectation, config: Config) -> str:

@@ -10,7 +10,7 @@ from pydantic.errors import PydanticUserError
 
 from experiments.expectations import EXPECTATIONS, Expectation
 from experiments.spec import COMPONENTS, component_of, constructors, parameters, spec_of
-from experiments.strict import Strict
+from experiments.strict import Positive, Strict, tag_of
 from problems import InvalidInput, Problem
 from simulator import Method
 from simulator.arguments import Precision
@@ -20,7 +20,6 @@ __all__ = ["DEEPEST", "Choice", "Rule", "Schema", "Start", "schema"]
 
 DEEPEST = 3  # components may have components that have components
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Constructors = dict[type, dict[str, Callable[..., Any]]]
 
 
@@ -129,7 +128,7 @@ class Models:
         if len(models) == 1:  # there is no union to discriminate, and pydantic would refuse the discriminator
             return next(iter(models.values()))
         tagged = [Annotated[model, Tag(tag)] for tag, model in models.items()]
-        return Annotated[reduce(or_, tagged), Discriminator(lambda table: _tag(base, table))]  # type: ignore[arg-type]
+        return Annotated[reduce(or_, tagged), Discriminator(lambda table: tag_of(base.__name__, table))]  # type: ignore[arg-type]
 
     def _model(self, base: type, kind: str, constructor: Callable[..., Any], depth: int) -> type[BaseModel]:
         fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
@@ -146,9 +145,3 @@ class Models:
             raise InvalidInput(f"{where} has a parameter that no config can give: {error.message}") from error
         model.constructor = constructor
         return model
-
-
-def _tag(base: type, table: Any) -> str | None:
-    """By which name of a model pydantic goes on; None where the table is none or does not say its kind."""
-    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
-    return None if kind is None else f"{base.__name__}.{kind}"

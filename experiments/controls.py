@@ -13,11 +13,11 @@ import pandas as pd
 
 from experiments.config import Config
 from experiments.evidence import Bets, Standard, log_evidence
-from experiments.plan import Case, make_cases, starting_point
+from experiments.plan import Case, make_cases, simulation
 from experiments.progress import progress_bar
 from experiments.records import case_columns
 from experiments.verdicts import TheoremVerdict, with_controls
-from simulator import Theorem, Trace, simulate
+from simulator import Theorem, Trace
 from simulator.mutilation import understated, without_drift
 
 __all__ = ["control_verdicts", "run_controls"]
@@ -104,15 +104,11 @@ def _failures(
     if not theorems:
         return {}
     deterministic, rounds = case.method.deterministic, min(config.rounds, MOST_ROUNDS)
-    trace = simulate(
-        case.problem,
-        case.method,
+    trace = simulation(config, case)(
         stepsize=stepsizes,
         rounds=rounds,
         record_every=rounds if deterministic else 1,
-        x0=starting_point(config, case.problem.dim),
         seed=config.seeds_of(case.method)[:MOST_SEEDS],
-        precision=config.precision,
         theorems=theorems,
     )
     limit = standard.limit(len(theorems) * len(stepsizes))

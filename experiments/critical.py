@@ -12,7 +12,6 @@ the less the more rounds there are: by a few percent, if a run at the theorem's 
 inequality is seen to fail only on the run that was made: from another start it may fail earlier.
 """
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,13 +22,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.config import Config
-from experiments.plan import Batch, Case, Errors, Plan, make_plan, starting_point
+from experiments.plan import Batch, Errors, Plan, make_plan, simulation
 from experiments.progress import progress_bar
 from experiments.provenance import provenance
 from experiments.records import run_rows, runs_table
-from experiments.store import Store, whole_file
+from experiments.store import Store, whole_file, write_json
 from problems import InvalidInput
-from simulator import Trace, simulate
+from simulator import Trace
 
 __all__ = ["CONVERGENCE", "TABLE", "critical_table", "search"]
 
@@ -120,15 +119,14 @@ def _compute(plan: Plan, folder: Path) -> None:
     started = time.time()
     bar = progress_bar(plan.batches, desc="critical stepsizes", unit="case")
     rows = [row for batch in bar for row in _measure(plan.config, batch)]
-    with whole_file(folder / ORIGIN) as path:
-        path.write_text(json.dumps(provenance(plan, started), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / ORIGIN, provenance(plan, started))
     with whole_file(folder / TABLE) as path:
         runs_table(rows).to_parquet(path, index=False)
 
 
 def _measure(config: Config, batch: Batch) -> list[dict[str, Any]]:
     """The rows of one case."""
-    at = _simulation(config, batch.case)
+    at = partial(simulation(config, batch.case), rounds=config.rounds, record_every=config.rounds)
     names = [str(lane[0].spec.rule) for lane in batch.runs]
     theorems = [batch.case.method.theorem(name) for name in names]
     runs = run_rows(batch, at(stepsize=batch.stepsizes, seed=batch.seeds, theorems=()))
@@ -139,20 +137,6 @@ def _measure(config: Config, batch: Batch) -> list[dict[str, Any]]:
         row | {"criterion": criterion, "holds": critical, "fails": failure}
         for row, criterion, (critical, failure) in zip(rows, [CONVERGENCE, *names], brackets.tolist(), strict=True)
     ]
-
-
-def _simulation(config: Config, case: Case) -> Callable[..., Trace]:
-    """`simulate` for the case, given stepsizes and theorems."""
-    return partial(
-        simulate,
-        case.problem,
-        case.method,
-        rounds=config.rounds,
-        x0=starting_point(config, case.problem.dim),
-        record_every=config.rounds,
-        target=config.target,
-        precision=config.precision,
-    )
 
 
 def _held(trace: Trace, config: Config, theorems: list[str]) -> np.ndarray:

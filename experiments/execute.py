@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.plan import Batch, Plan, make_plan, starting_point
+from experiments.plan import Batch, Plan, make_plan, simulation
 from experiments.progress import progress_bar
 from experiments.provenance import provenance
 from experiments.records import applicable_theorems, run_rows, runs_table, trace_table
 from experiments.store import Results, Store, load_results
-from simulator import Trace, simulate
+from simulator import Trace
 
 __all__ = ["run_sweep"]
 
@@ -45,17 +45,10 @@ def _compute(plan: Plan, store: Store) -> None:
 
 
 def _simulate(plan: Plan, batch: Batch, progress: Any) -> Trace:
-    config, case = plan.config, batch.case
-    return simulate(
-        case.problem,
-        case.method,
+    return simulation(plan.config, batch.case)(
         stepsize=batch.stepsizes,
-        rounds=config.rounds,
-        x0=starting_point(config, case.problem.dim),
-        record_every=config.record_every,
+        rounds=plan.config.rounds,
+        record_every=plan.config.record_every,
         seed=batch.seeds,
-        target=config.target,
-        precision=config.precision,
-        payload=config.payload,
         progress=progress,
     )

@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from experiments.strict import Strict
+from experiments.strict import Positive, Strict, tag_of
 
 __all__ = ["EXPECTATIONS", "Expectation", "Exponent", "RoundsRatio", "Selection", "VerdictExpectation", "told"]
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -111,16 +109,11 @@ EXPECTATIONS: dict[str, type[Strict]] = {
 }
 
 
-def _tag(table: Any) -> str | None:
-    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
-    return None if kind is None else f"Expectation.{kind}"
-
-
 Expectation = Annotated[
     Union[  # noqa: UP007
         Annotated[VerdictExpectation, Tag("Expectation.verdict")],
         Annotated[RoundsRatio, Tag("Expectation.rounds-ratio")],
         Annotated[Exponent, Tag("Expectation.exponent")],
     ],
-    Discriminator(_tag),
+    Discriminator(lambda table: tag_of("Expectation", table)),
 ]

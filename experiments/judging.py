@@ -21,6 +21,11 @@ class Judgement(StrEnum):
     UNDECIDED = "undecided"
     UNTESTED = "untested"  # no violation, but its negative control did not fail either
 
+    @property
+    def gravity(self) -> int:
+        """By which one of several judgements counts."""
+        return {Judgement.HOLDS: 0, Judgement.VIOLATED: 2}.get(self, 1)
+
 
 class Finding(NamedTuple):
     """A judgement, with what made it other than "holds".
@@ -98,9 +103,8 @@ def judge_seeds(
 
 def _without_violation(seeds: int, bets: Bets, standard: Standard, checks: int) -> Finding:
     limit = standard.limit(checks)
-    if (
-        bets.ratios is None
-    ):  # what an excess would do depends on how it comes about: controls must show that one is seen
+    if bets.ratios is None:
+        # what an excess would do depends on how it comes about: controls must show that one is seen
         if seeds >= FEWEST_SEEDS:
             return Finding(Judgement.HOLDS, "", seeds)
         reason = f"the inequality holds in expectation: at least {FEWEST_SEEDS} seeds are needed, not {seeds}"
@@ -130,8 +134,7 @@ def worst(findings: list[Finding]) -> Finding:
     """The gravest of them with its reason, the fewest seeds and the least power; none at all decide nothing."""
     if not findings:
         return _undecided("nothing was judged")
-    order = (Judgement.VIOLATED, Judgement.UNDECIDED, Judgement.HOLDS)
-    gravest = min(findings, key=lambda finding: order.index(finding.judgement))
+    gravest = max(findings, key=lambda finding: finding.judgement.gravity)
     others = len({finding.reason for finding in findings if finding.judgement is gravest.judgement}) - 1
     more = f" (and {others} more)" if others else ""
     seeds = [finding.seeds for finding in findings if finding.seeds is not None]

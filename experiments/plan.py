@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -16,9 +17,9 @@ from experiments.config import Config, StepsizeSpec
 from experiments.progress import progress_bar
 from experiments.spec import Spec
 from problems import InvalidInput, Problem
-from simulator import Constants, Method, constants_of
+from simulator import Constants, Method, Trace, constants_of, simulate
 
-__all__ = ["Batch", "Case", "Plan", "Run", "make_cases", "make_plan", "starting_point"]
+__all__ = ["Batch", "Case", "Plan", "Run", "make_cases", "make_plan", "simulation"]
 
 T = TypeVar("T")
 
@@ -207,7 +208,20 @@ def _run_id(config: Config, case: Case, spec: StepsizeSpec, seed: int) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def starting_point(config: Config, dim: int) -> np.ndarray:
+def simulation(config: Config, case: Case) -> Callable[..., Trace]:
+    """`simulate` for the case as the config says, given stepsizes, rounds and what else a caller chooses."""
+    return partial(
+        simulate,
+        case.problem,
+        case.method,
+        x0=_starting_point(config, case.problem.dim),
+        target=config.target,
+        precision=config.precision,
+        payload=config.payload,
+    )
+
+
+def _starting_point(config: Config, dim: int) -> np.ndarray:
     """x^0 as the config describes it. -> [d]."""
     start: Any = config.start
     if start.kind == "zeros":

@@ -24,7 +24,7 @@ from experiments.config import Config, parse_config
 from experiments.raw_config import write_toml
 from problems import InvalidInput
 
-__all__ = ["Results", "Store", "load_results", "whole_file"]
+__all__ = ["Results", "Store", "load_results", "whole_file", "write_json"]
 
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
 
@@ -47,6 +47,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """A file to read, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,7 @@ class Store:
 
     def finish(self, runs: pd.DataFrame, provenance: dict[str, Any]) -> None:
         """The table of runs and where they come from; this completes the folder."""
-        with whole_file(self.folder / PROVENANCE) as path:
-            path.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+        write_json(self.folder / PROVENANCE, provenance)
         with whole_file(self.folder / RUNS) as path:
             runs.to_parquet(path, index=False)
 

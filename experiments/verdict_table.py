@@ -1,5 +1,6 @@
 """Verdicts as a table to read, in a terminal or in Markdown."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from experiments.tables import markdown, number, render, wrapped
@@ -40,19 +41,11 @@ def _reasons(verdicts: Sequence[TheoremVerdict]) -> list[str]:
 
 def totals(verdicts: Sequence[TheoremVerdict]) -> str:
     """All of them in one line."""
-    counts = [f"{count} {name}" for name in _judgements(verdicts) if (count := _count(verdicts, name))]
+    counts = [f"{count} {judgement}" for judgement, count in Counter(v.judgement for v in verdicts).items()]
     controls = [v for v in verdicts if v.controls is not None]
     failed, run = (sum(getattr(v, name) or 0 for v in controls) for name in ("controls_failed", "controls"))
     told = f"; {failed} of {run} negative controls fail as they must" if controls else ""
     return f"{len(verdicts)} verdicts from {sum(v.steps for v in verdicts):,} judged rounds: {', '.join(counts)}{told}"
-
-
-def _judgements(verdicts: Sequence[TheoremVerdict]) -> list[str]:
-    return list(dict.fromkeys(str(verdict.judgement) for verdict in verdicts))
-
-
-def _count(verdicts: Sequence[TheoremVerdict], judgement: str) -> int:
-    return sum(str(verdict.judgement) == judgement for verdict in verdicts)
 
 
 def _controlled(verdicts: Sequence[TheoremVerdict]) -> bool:

@@ -5,8 +5,9 @@ recorded round its rate. Of a random method the inequality holds in expectation,
 only are judged together (`experiments/evidence.py`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from simulator import Method, Theorem
 __all__ = ["Judgement", "TheoremVerdict", "judge", "with_controls"]
 
 Table = Any  # a pandas DataFrame; its type stubs do not know what a mask selects
+Recorded = Callable[[str], tuple[Table, Table]]  # by a theorem's name
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class TheoremVerdict:
     power: float | None
     beyond: int
     beyond_broken: int
-    controls: int | None = field(default=None)
-    controls_failed: int | None = field(default=None)
+    controls: int | None = None
+    controls_failed: int | None = None
 
 
 def judge(results: Results, by: Sequence[str] = (), standard: Standard | None = None) -> list[TheoremVerdict]:
@@ -85,7 +87,8 @@ def judge(results: Results, by: Sequence[str] = (), standard: Standard | None = 
     standard = standard or Standard()
     parts = [part for part in _parts(results, by) if len(part.applicable)]
     checks = sum(part.applicable[~part.applicable.deterministic].group.nunique() for part in parts)
-    return [_judge_part(results, part, standard, checks) for part in parts]
+    recorded = cache(partial(_recorded, results))  # many parts are about theorems of one name
+    return [_judge_part(results, part, recorded, standard, checks) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,12 @@ def _parts(results: Results, by: Sequence[str]) -> Iterator[Part]:
                 yield Part(str(kind), theorem, dict(zip(by, values, strict=True)), _figures(theorem, runs))
 
 
-def _judge_part(results: Results, part: Part, standard: Standard, checks: int) -> TheoremVerdict:
+def _judge_part(results: Results, part: Part, recorded: Recorded, standard: Standard, checks: int) -> TheoremVerdict:
     applicable, beyond, theorem = part.applicable, part.beyond, part.theorem
     deterministic, random = applicable[applicable.deterministic], applicable[~applicable.deterministic]
     findings = [judge_run(theorem, run, results.config.precision) for run in deterministic.itertuples()]
     if len(random):
-        findings += _judge_groups(results, theorem, random, standard, checks)
+        findings += _judge_groups(recorded(theorem.name), theorem, random, standard, checks)
     finding = worst(findings)
     return TheoremVerdict(
         method=part.kind,
@@ -145,15 +148,21 @@ def _judge_part(results: Results, part: Part, standard: Standard, checks: int) -
     )
 
 
-def _judge_groups(
-    results: Results, theorem: Theorem, runs: Table, standard: Standard, checks: int
-) -> Iterator[Finding]:
-    names = [column(theorem.name, name) for name in ("log_capital", "log_ratio")]
+def _recorded(results: Results, theorem: str) -> tuple[Table, Table]:
+    """The bets against the theorems of that name, adaptive ones and ratios: a row a round, a column a run."""
+    names = [column(theorem, name) for name in ("log_capital", "log_ratio")]
     traces: Table = results.trace_columns(["run", "round", *names]).set_index(["round", "run"])
     adaptive, ratios = (traces[name].unstack("run") for name in names)
-    missing = set(runs.run) - set(adaptive)
+    missing = set(results.runs.run) - set(adaptive)
     if missing:
         raise InvalidInput(f"{results.folder} is damaged: its traces have no run {min(missing)}")
+    return adaptive, ratios
+
+
+def _judge_groups(
+    recorded: tuple[Table, Table], theorem: Theorem, runs: Table, standard: Standard, checks: int
+) -> Iterator[Finding]:
+    adaptive, ratios = recorded
     for _, group in runs.groupby("group"):
         own = ratios[group.run].to_numpy(float)
         bets = Bets(adaptive[group.run].to_numpy(float), None if theorem.drifts else own)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from command_line import efsim, refused
 
-from experiments.cli import main
 from experiments.records import runs_table
 
 CONFIG = """
@@ -28,10 +27,6 @@ kind = "ef21"
 compressor = { kind = "top-k", k = 1 }
 stepsize = { rule = ["quadratic-mean", "arithmetic-mean"], multiple = [1, 1000] }
 """
-
-
-def efsim(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:
@@ -225,13 +220,6 @@ def test_constants_of_a_sparse_problem_say_how_sparse_and_what_theory_chose(conf
 
 
 # Mistakes: exit status 2, a message on standard error, no traceback, nothing overwritten
-
-
-def refused(*arguments: object) -> str:
-    done = efsim(*arguments)
-    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 def test_a_config_that_is_not_there(tmp_path):

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from command_line import efsim, refused
 from numpy.testing import assert_allclose
 from quick import QUICK_ADVANCE, QUICK_START
 from scipy import stats
 
-from experiments.cli import main
 from experiments.critical import CONVERGENCE, LANES, REACH, search
 from experiments.critical_exponents import groups, render_exponents
 from experiments.exponents import fit_exponent
@@ -42,21 +41,11 @@ ROUND = "problem={kind='quadratic', workers=3, dim=2, mean_smoothness=0.5, pl_co
 pytestmark = pytest.mark.usefixtures("quick_engine")
 
 
-def efsim(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 def measured(config: Path, folder: Path, *overrides: str) -> pd.DataFrame:
     settings = [part for override in overrides for part in ("--set", override)]
     done = efsim("critical", config, "--out", folder, *settings)
     assert done.exit_code == 0, done.output
     return pd.read_parquet(folder / "critical.parquet")
-
-
-def refused(*arguments: object) -> str:
-    done = efsim("critical", *arguments)
-    assert done.exit_code == 2 and "Traceback" not in done.stderr
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -220,9 +209,9 @@ def test_equal_tables_give_equal_bytes(results):
 def test_a_second_call_measures_nothing_and_another_config_is_refused(config, results, monkeypatch):
     folder, printed = results
     before = (folder / "critical.parquet").stat().st_mtime_ns
-    monkeypatch.setattr("experiments.critical.simulate", None)
+    monkeypatch.setattr("experiments.critical.simulation", None)
     assert efsim("critical", config, "--out", folder).stdout == printed
-    assert "differs in: rounds" in refused(config, "--out", folder, "--set", "rounds=61")
+    assert "differs in: rounds" in refused("critical", config, "--out", folder, "--set", "rounds=61")
     assert (folder / "critical.parquet").stat().st_mtime_ns == before
 
 
@@ -236,7 +225,7 @@ def test_a_second_call_measures_nothing_and_another_config_is_refused(config, re
     ],
 )
 def test_configs_that_cannot_be_searched_are_refused(config, override, message, tmp_path):
-    assert message in refused(config, "--out", tmp_path / "out", "--set", override)
+    assert message in refused("critical", config, "--out", tmp_path / "out", "--set", override)
     assert not (tmp_path / "out").exists()
 
 
@@ -245,7 +234,7 @@ def test_a_damaged_table_is_told(config, results, tmp_path):
     folder.mkdir()
     (folder / "config.toml").write_bytes((results[0] / "config.toml").read_bytes())
     (folder / "critical.parquet").write_bytes(b"PAR1")
-    assert "critical.parquet is damaged" in refused(config, "--out", folder)
+    assert "critical.parquet is damaged" in refused("critical", config, "--out", folder)
 
 
 def test_more_methods_than_colours_are_refused(results):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from command_line import efsim
 
-from experiments.cli import main
 from experiments.config import parse_config
 from problems import InvalidInput
 from problems.registry import load_entry_points, load_plugin, registered
@@ -71,10 +70,6 @@ dim = 4
 kind = "toy"
 stepsize = { rule = "slow", multiple = [1, 8] }
 """
-
-
-def efsim(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def written(path: Path, text: str) -> Path:

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from command_line import efsim
 
-from experiments.cli import main
 from experiments.evidence import Bets, Standard
 from experiments.judging import Finding, Judgement, judge_run, judge_seeds, worst
 from experiments.raw_config import write_toml
@@ -21,10 +20,6 @@ from simulator.mutilation import understated
 pytestmark = pytest.mark.usefixtures("quick_engine")
 
 DESCENT, DISTORTION = EF21.theorems[0], next(theorem for theorem in EF21.theorems if not theorem.limits_stepsize)
-
-
-def efsim(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def a_run(**figures):
