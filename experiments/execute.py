@@ -37,8 +37,7 @@ def _compute(plan: Plan, store: Store) -> None:
     with progress_bar(total=plan.config.rounds * plan.config.num_runs, unit="round", unit_scale=True) as bar:
         for number, batch in enumerate(plan.batches, 1):
             bar.set_description(f"batch {number}/{len(plan.batches)}")
-            lanes = len(batch.stepsizes) * len(batch.seeds)
-            trace = _simulate(plan, batch, lambda rounds, lanes=lanes: bar.update(rounds * lanes))
+            trace = _simulate(plan, batch, bar.update)
             store.write_traces(batch.name, trace_table(batch, trace, theorems))
             rows += run_rows(batch, trace)
     store.finish(runs_table(rows), provenance(plan, started))

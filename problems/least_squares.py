@@ -1,7 +1,7 @@
 """Linear least squares."""
 
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jax import Array
@@ -91,6 +91,9 @@ class LeastSquares(LinearPrediction):
     @staticmethod
     def phi_difference(predictions: Array, changes: Array, targets: Array) -> Array:
         return changes * (predictions - targets + changes / 2)
+
+    def data_rest(self, start: Any, end: Any) -> float:
+        return 0.0
 
     def _rows(self) -> np.ndarray:
         """One matrix B with B'B the Hessian of the data term. [n m, d]."""

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from jax import Array
 from problems.datasets import Labels, load_dataset
 from problems.newton import minimize_to_rounding
 from problems.partition import Remainder, Split, partition
-from problems.problem import FiniteSum, Sparsity
+from problems.problem import Evaluation, FiniteSum, Sparsity, trapezoid
 from problems.pytrees import frozen_pytree
 from problems.regularizers import Regularizer, make_regularizer
 from problems.scaling import Scaling, scale_features
@@ -122,11 +122,22 @@ class LinearPrediction(FiniteSum):
 
     def worker_gradients(self, x: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
-        return self.shards.pull_back(slopes) + self.regularizer.gradient(x)[None, :]
+        return self.shards.average_pull(slopes) + self.regularizer.gradient(x)[None, :]
 
     def loss_difference(self, x: Array, step: Array) -> Array:
         changes = self.phi_difference(self.shards.predictions(x), self.shards.predictions(step), self.shards.targets)
         return self.shards.mean(changes) + self.regularizer.difference(x, step)
+
+    def loss_change(self, start: Evaluation, end: Evaluation) -> Array:
+        # the trapezoidal rule on the gradients, and what it leaves: of the data term, and of the regulariser
+        slopes = self.regularizer.gradient(start.x) + self.regularizer.gradient(end.x)
+        step = end.x - start.x
+        rest = self.regularizer.difference(start.x, step) - slopes @ step / 2
+        return trapezoid(start, end) + rest + self.data_rest(start.memory, end.memory)
+
+    @abstractmethod
+    def data_rest(self, start: Any, end: Any) -> Array | float:
+        """What the trapezoidal rule leaves of the change of the data term between two remembered points. -> []."""
 
     @property
     def minimizer(self) -> np.ndarray | None:
@@ -177,13 +188,13 @@ class LinearPrediction(FiniteSum):
 
     def weighted_gradients(self, x: Array, weights: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
-        return self.shards._replace(weights=weights).pull_back(slopes) + self.regularizer.gradient(x)[None, :]
+        return self.shards.pull_back(weights * slopes) + self.regularizer.gradient(x)[None, :]
 
     def sample_variances(self, x: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
         lengths = jnp.sum(self.shards.features**2, axis=2)
         squares = self.shards.average(slopes**2 * lengths)
-        return jnp.maximum(squares - jnp.sum(self.shards.pull_back(slopes) ** 2, axis=1), 0.0)
+        return jnp.maximum(squares - jnp.sum(self.shards.average_pull(slopes) ** 2, axis=1), 0.0)
 
     @property
     def sample_smoothness(self) -> np.ndarray:

@@ -21,6 +21,8 @@ __all__ = ["LogisticRegression"]
 
 # Changes of a prediction below this are small: _expm1 is exact to rounding there.
 SMALL_CHANGE = 0.25
+# Below this, the Euler-Maclaurin formula with two terms is.
+SHORT_CHANGE = 0.1
 
 
 @frozen_pytree
@@ -53,8 +55,7 @@ class LogisticRegression(LinearPrediction):
         odd = labels[(np.abs(labels) != 1) & (np.asarray(shards.weights) > 0)]
         if odd.size:
             raise InvalidInput(f"labels must be -1 or +1, not {odd[0]:g}")
-        folded = shards._replace(features=shards.features * shards.targets[:, :, None])
-        return cls._from_shards(folded, regularizer, strength)
+        return cls._from_shards(shards.scaled(shards.targets), regularizer, strength)
 
     @classmethod
     def rare_features(
@@ -138,7 +139,8 @@ class LogisticRegression(LinearPrediction):
 
     @staticmethod
     def phi_slope(predictions: Array, targets: Array) -> Array:
-        return -_sigmoids(predictions)[0]
+        # one chain of operations, which XLA computes in one pass; accurate relative to itself until exp overflows
+        return -1 / (1 + jnp.exp(predictions))
 
     @staticmethod
     def phi_difference(predictions: Array, changes: Array, targets: Array) -> Array:
@@ -160,6 +162,25 @@ class LogisticRegression(LinearPrediction):
         far_out = jnp.maximum(-predictions - changes, 0) - jnp.maximum(-predictions, 0)
         large = jnp.where(representable, logarithm + jnp.maximum(-changes, 0), far_out)
         return jnp.where(small, precise, large)
+
+    def remember(self, x: Array) -> Array:
+        """The predictions, [n, m]."""
+        return self.shards.predictions(x)
+
+    def data_rest(self, start: Array, end: Array) -> Array:
+        # The rest of the trapezoidal rule is of third order in the change c of a prediction, so that it does not suffer
+        # from the rounding of c = end - start, as a loss difference made of c would. Small c: the Euler-Maclaurin
+        # formula with the derivatives v = p q and v (1 - 6 v) of the slope -p; its next term is below 1e-9 c^2. Large
+        # c: phi(z) = max(-z, 0) - log m with m = max(p, q).
+        slope, slope_end = (self.phi_slope(z, self.shards.targets) for z in (start, end))
+        change = end - start
+        v, v_end = -slope * (1 + slope), -slope_end * (1 + slope_end)
+        fourth = v_end * (1 - 6 * v_end) - v * (1 - 6 * v)
+        small = change**2 * (change**2 * fourth / 720 - (v_end - v) / 12)
+        larger, larger_end = jnp.maximum(-slope, 1 + slope), jnp.maximum(-slope_end, 1 + slope_end)
+        kinks = jnp.maximum(-end, 0) - jnp.maximum(-start, 0)
+        large = kinks + jnp.log(larger / larger_end) - (slope + slope_end) * change / 2
+        return self.shards.mean(jnp.where(jnp.abs(change) < SHORT_CHANGE, small, large))
 
     def _guess(self) -> np.ndarray:
         return np.zeros(self.dim)

@@ -2,14 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["FiniteSum", "Problem", "Sparsity"]
+__all__ = ["Evaluation", "FiniteSum", "Problem", "Sparsity", "trapezoid"]
+
+
+class Evaluation(NamedTuple):
+    """What is known of a point at which the gradients have been evaluated."""
+
+    x: Array  # [d]
+    gradient: Array  # of f, [d]
+    memory: Any  # what the problem remembers of it, see `Problem.remember`
 
 
 class Sparsity(NamedTuple):
@@ -21,6 +29,11 @@ class Sparsity(NamedTuple):
     spread: float  # c = max_j |I_j|, to how many workers a coordinate belongs
     support: float  # r = max_i |J_i|, how many coordinates a worker uses
     load: float  # M = max_j sum_{i in I_j} L_i
+
+
+def trapezoid(start: Evaluation, end: Evaluation) -> Array:
+    """The change of f as if the slope changed evenly along the way: ((grad f(x) + grad f(y)) / 2)'(y - x). -> []."""
+    return (start.gradient + end.gradient) @ (end.x - start.x) / 2
 
 
 class Problem(ABC):
@@ -62,6 +75,18 @@ class Problem(ABC):
     @abstractmethod
     def loss_difference(self, x: Array, step: Array) -> Array:
         """f(x + step) - f(x), accurate relative to itself even where it is far below f(x). [d], [d] -> []."""
+
+    def remember(self, x: Array) -> Any:
+        """What `loss_change` needs of a point besides x and the gradient: a by-product of the gradients. -> pytree."""
+        return ()
+
+    def loss_change(self, start: Evaluation, end: Evaluation) -> Array:
+        """f at the end minus f at the start, as accurate as `loss_difference` and often cheaper. -> []."""
+        return -self.loss_difference(end.x, start.x - end.x)
+
+    def evaluation(self, x: Array, gradients: Array) -> Evaluation:
+        """What is known of x [d], given the worker gradients there [n, d]."""
+        return Evaluation(x, jnp.mean(gradients, axis=0), self.remember(x))
 
     @property
     @abstractmethod

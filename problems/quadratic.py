@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from problems.arrays import as_floats
 from problems.errors import InvalidInput
-from problems.problem import Problem, Sparsity
+from problems.problem import Evaluation, Problem, Sparsity, trapezoid
 from problems.profiles import Profile
 from problems.pytrees import frozen_pytree
 from problems.quadratic_recipes import (
@@ -239,6 +239,9 @@ class Quadratic(Problem):
         middle = x + step / 2
         product = self.mean_matrix @ middle if self.mean_matrix.ndim == 2 else self.mean_matrix * middle
         return (product - jnp.mean(self.vectors, axis=0)) @ step
+
+    def loss_change(self, start: Evaluation, end: Evaluation) -> Array:
+        return trapezoid(start, end)  # exact for a quadratic
 
     def _products(self, x: Array) -> Array:
         """A_i x of every worker. [d] -> [n, d]."""

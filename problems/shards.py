@@ -20,6 +20,7 @@ class Shards(NamedTuple):
     """Rows a_ij with targets t_ij and weights 1/m_i; padding has weight, features and target zero."""
 
     features: Array  # [n, m, d]
+    columns: Array  # the features once more, transposed, [n, d, m]: XLA's products along m are faster on these
     targets: Array  # [n, m]
     weights: Array  # [n, m]
 
@@ -43,7 +44,12 @@ class Shards(NamedTuple):
             stacked[worker, : len(block)] = block
             padded_targets[worker, : len(block)] = value
             weights[worker, : len(block)] = 1 / len(block)
-        return cls(jnp.asarray(stacked), jnp.asarray(padded_targets), jnp.asarray(weights))
+        columns = np.ascontiguousarray(np.swapaxes(stacked, 1, 2))
+        return cls(*map(jnp.asarray, (stacked, columns, padded_targets, weights)))
+
+    def scaled(self, factors: Array) -> "Shards":
+        """With every row times a number of its own. [n, m]."""
+        return self._replace(features=self.features * factors[:, :, None], columns=self.columns * factors[:, None, :])
 
     def weighted_rows(self) -> np.ndarray:
         """sqrt(w_ij) a_ij on the host: B_i with B_i'B_i = A_i'A_i / m_i. [n, m, d]."""
@@ -54,8 +60,13 @@ class Shards(NamedTuple):
         return self.features @ x
 
     def pull_back(self, slopes: Array) -> Array:
+        """sum_j slopes_ij a_ij of every worker; padding adds nothing. [n, m] -> [n, d]."""
+        return jnp.einsum("ndm,nm->nd", self.columns, slopes)
+
+    def average_pull(self, slopes: Array) -> Array:
         """sum_j w_ij slopes_ij a_ij of every worker. [n, m] -> [n, d]."""
-        return jnp.einsum("nmd,nm->nd", self.features, self.weights * slopes)
+        # weighed after the product, so that the slopes are one operand of it as they are; no first sample is padding
+        return self.pull_back(slopes) * self.weights[:, :1]
 
     def average(self, values: Array) -> Array:
         """sum_j w_ij values_ij of every worker. [n, m] -> [n]."""
@@ -63,8 +74,8 @@ class Shards(NamedTuple):
 
     def mean(self, values: Array) -> Array:
         """The mean of the workers' averages. [n, m] -> []."""
-        # a product, not a sum: XLA fuses a sum with what computes the values, and then runs both on one thread
-        return jnp.einsum("nm,nm->", self.weights, values) / self.weights.shape[0]
+        # a sum, not a product: XLA fuses a sum with what computes the values, which then are not stored
+        return jnp.sum(self.weights * values) / self.weights.shape[0]
 
 
 def deal(features: np.ndarray, targets: np.ndarray, owners: list[np.ndarray]) -> tuple[Stack, Stack]:

@@ -71,7 +71,7 @@ def open_account(start: Array) -> Account:
         mean=zero,
         mean_square=jnp.ones_like(start),
         open=start >= 0,
-        rounds=jnp.zeros((), jnp.int32),
+        rounds=jnp.zeros(start.shape, jnp.int32),
     )
 
 

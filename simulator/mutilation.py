@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from simulator.constants import Constants
-from simulator.theorem import Theorem, no_drift, no_limit
+from simulator.theorem import Theorem, at_model, no_drift, no_limit
 
 __all__ = ["misled", "understated", "without_drift"]
 
@@ -17,7 +17,7 @@ def misled(theorem: Theorem, belief: Callable[[Constants], Constants], name: str
     mistaken = {
         field: _applied_to(belief, formula)
         for field, formula in formulas.items()
-        if callable(formula) and formula is not no_limit
+        if callable(formula) and formula not in (no_limit, at_model)
     }
     return replace(theorem, name=name, **mistaken)
 

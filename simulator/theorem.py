@@ -152,16 +152,14 @@ class Theorem(ABC):
     bounded: ClassVar[Literal["mean_grad_norm_sq", "min_grad_norm_sq", "lyapunov"]]  # what `bound` is a bound on
     law: ClassVar[Literal["power", "geometric"]]  # how the bound falls where nothing drifts: T^p or q^T
 
-    @abstractmethod
-    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
-        """1 - rate."""
+    has_rate: ClassVar[bool] = True  # whether the rate is not 0
 
     @abstractmethod
-    def removed(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
-        """rate times V(s)."""
+    def decay(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        """The rate."""
 
     @abstractmethod
-    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Array) -> Scalar:
+    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Scalar) -> Scalar:
         """What a round from a point with the given |grad f|^2 takes from V."""
 
     @abstractmethod
@@ -170,6 +168,10 @@ class Theorem(ABC):
 
         `budget` starts at V^0 and follows budget+ = (1 - rate) budget + drift.
         """
+
+    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        """1 - rate."""
+        return 1 - self.decay(constants, stepsize)
 
     @property
     def limits_stepsize(self) -> bool:
@@ -185,6 +187,11 @@ class Theorem(ABC):
     def uses_loss(self) -> bool:
         """Whether V contains f(point) - f_inf."""
         return self.units == "loss"
+
+    @property
+    def follows_model(self) -> bool:
+        """Whether V contains f(x) - f_inf, at the model itself."""
+        return self.uses_loss and self.point is at_model
 
     def obstacle(self, constants: Constants) -> str | None:
         """The first assumption that fails, in words, or None where the theorem applies."""
@@ -222,14 +229,12 @@ class Descent(Theorem):
     progress: Callable[[Constants], Scalar] = half
     bounded = "mean_grad_norm_sq"
     law = "power"
+    has_rate = False
 
-    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
-        return 1.0
-
-    def removed(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
+    def decay(self, constants: Constants, stepsize: Scalar) -> Scalar:
         return 0.0
 
-    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Array) -> Scalar:
+    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Scalar) -> Scalar:
         return self.progress(constants) * stepsize * grad_norm_sq
 
     def bound(self, constants: Constants, stepsize: Any, rounds: Any, budget: Any) -> Any:
@@ -248,13 +253,10 @@ class Contraction(Theorem):
     bounded = "lyapunov"
     law = "geometric"
 
-    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
-        return 1 - self.rate(constants, stepsize)
+    def decay(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        return self.rate(constants, stepsize)
 
-    def removed(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
-        return self.rate(constants, stepsize) * self.lyapunov(problem, constants, stepsize, state)
-
-    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Array) -> Scalar:
+    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Scalar) -> Scalar:
         return 0.0
 
     def bound(self, constants: Constants, stepsize: Any, rounds: Any, budget: Any) -> Any:
@@ -275,13 +277,10 @@ class Growth(Theorem):
     bounded = "min_grad_norm_sq"
     law = "power"
 
-    def retained(self, constants: Constants, stepsize: Scalar) -> Scalar:
-        return 1 + self.growth(constants, stepsize)
+    def decay(self, constants: Constants, stepsize: Scalar) -> Scalar:
+        return -self.growth(constants, stepsize)
 
-    def removed(self, problem: Problem, constants: Constants, stepsize: Scalar, state: Any) -> Scalar:
-        return -self.growth(constants, stepsize) * self.lyapunov(problem, constants, stepsize, state)
-
-    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Array) -> Scalar:
+    def decrease(self, constants: Constants, stepsize: Scalar, grad_norm_sq: Scalar) -> Scalar:
         return self.progress(constants, stepsize) * stepsize * grad_norm_sq
 
     def bound(self, constants: Constants, stepsize: Any, rounds: Any, budget: Any) -> Any:

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import pytest
 
-from simulator import engine
+from simulator import engine, program
 
 __all__ = ["quick_engine", "quick_jit"]
 
@@ -13,12 +13,12 @@ __all__ = ["quick_engine", "quick_jit"]
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 # made once: jit finds its programs by the function that it is called on
-QUICK_START = quick_jit(engine._start.__wrapped__, static_argnums=0)
-QUICK_ADVANCE = quick_jit(engine._advance.__wrapped__, static_argnums=0, donate_argnums=3)
+QUICK_START = quick_jit(program.start.__wrapped__, static_argnums=0)
+QUICK_ADVANCE = quick_jit(program.advance.__wrapped__, static_argnums=0, donate_argnums=3)
 
 
 @pytest.fixture
 def quick_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's programs without XLA's optimiser."""
-    monkeypatch.setattr(engine, "_start", QUICK_START)
-    monkeypatch.setattr(engine, "_advance", QUICK_ADVANCE)
+    monkeypatch.setattr(engine, "start", QUICK_START)
+    monkeypatch.setattr(engine, "advance", QUICK_ADVANCE)

@@ -60,8 +60,8 @@ def results(config, tmp_path_factory) -> tuple[Path, str]:
     """A folder, and what was printed."""
     folder = tmp_path_factory.mktemp("results") / "critical"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_start", QUICK_START)
-        patch.setattr(engine, "_advance", QUICK_ADVANCE)
+        patch.setattr(engine, "start", QUICK_START)
+        patch.setattr(engine, "advance", QUICK_ADVANCE)
         done = efsim("critical", config, "--out", folder)
     assert done.exit_code == 0, done.output
     return folder, done.stdout

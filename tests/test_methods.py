@@ -60,6 +60,7 @@ from simulator import (
     dense,
     engine,
     nothing,
+    program,
     simulate,
     traffic,
 )
@@ -187,18 +188,19 @@ def test_every_method_keeps_single_precision(method):
     problem = instance("logistic-l2").problem
     constants = constants_of(problem, method)
     theorems = tuple(theorem for theorem in method.theorems if theorem.obstacle(constants) is None)
-    program = engine.Program(theorems, 32)
-    setting = engine._cast(engine.Setting(problem, constants.method, constants), "float32")
+    batch = engine._prepare(problem, constants, theorems, 32, "float32", lanes=2)
     gammas, x0 = jnp.full(2, 0.1, jnp.float32), jnp.asarray(START, jnp.float32)
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
-    start = partial(engine._start.__wrapped__, program)
-    runs, _ = jax.eval_shape(start, setting, x0, gammas, keys, 1e-6)
-    advance = partial(engine._advance.__wrapped__, program)
-    after, records = jax.eval_shape(advance, setting, gammas, runs, jnp.array([1, 2], jnp.int32))
+    start = partial(program.start.__wrapped__, batch.program)
+    numbers = jax.tree.map(jnp.float32, engine.factors(theorems, constants, np.full(2, 0.1)))
+    runs, first = jax.eval_shape(start, (batch.setting, x0, jnp.float32(1e-6)), gammas, keys, numbers)
+    advance = partial(program.advance.__wrapped__, batch.program)
+    blank = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), first)
+    after, records = jax.eval_shape(advance, batch.setting, gammas, runs, blank, jnp.array([1, 2], jnp.int32), 2)
     assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, runs)
     floats = {
         leaf.dtype
-        for leaf in jax.tree.leaves((after.state.x, after.checks, records.lyapunov))
+        for leaf in jax.tree.leaves((after.place.state.x, after.place.evaluation, after.tally.check, records.lyapunov))
         if leaf.dtype.kind == "f"
     }
     assert floats == {jnp.dtype("float32")}

@@ -1,132 +1,102 @@
-"""The engine against the loops that papers' scripts use, on the same problem, interleaved in one process.
+"""The engine against the loops that papers' scripts use and against plain JAX, on the same problems.
 
-Times on a shared machine drift by tens of percent, so what counts are the ratios within one run. All contestants do
-the same work: EF21 with Top-1 on nonconvex logistic regression in float64, for 64 stepsizes. The engine's time
-includes checking its theorems at every round; "unchecked" leaves that out.
+Times on a shared machine drift by tens of percent, so what counts are the ratios within one run, in which all
+contestants are interleaved. All do the same work: EF21 with Top-k in float64, from x0 = 0. "engine" checks all its
+theorems at every round, "engine, unchecked" none. Nothing is asserted about time.
 """
 
+import argparse
+import json
+import sys
 import time
-from collections.abc import Callable
-from statistics import median
+from itertools import groupby
+from pathlib import Path
 
 import jax
-import numpy as np
 
-from experiments.tables import render
-from problems import LogisticRegression, frozen_pytree
-from simulator import EF21, TopK, simulate
+from tests.benchmarks.growth import BASE, Growth, measure_growth
+from tests.benchmarks.limits import fastest
+from tests.benchmarks.measure import Disagreement, Measurement, measure
+from tests.benchmarks.report import as_json, growth_table, machine_lines, summary, workload_report
+from tests.benchmarks.workloads import WORKLOADS, Recipe, named
 
-STRENGTH = 1e-3
-STEPSIZES = np.geomspace(1e-3, 1e-1, 64)
-REPETITIONS = 5
-ENGINE_ROUNDS, LOOP_ROUNDS = 20, 2  # the loops are slow, and their time per round does not depend on the number
-
-
-@frozen_pytree
-class Unchecked(EF21):
-    """EF21 with no theorem to check."""
-
-    kind = "ef21-unchecked"
-    theorems = ()
+START = time.perf_counter()
 
 
 def main() -> None:
-    for name, n, m, d in (("mushrooms-like", 20, 406, 112), ("a9a-like", 100, 325, 123)):
-        features, labels = _data(n, m, d)
-        problem = LogisticRegression.from_arrays(features, labels, "nonconvex", STRENGTH)
-        signed = features * labels[:, :, None]
-        contestants: dict[str, Callable[[], float]] = {
-            "engine": lambda p=problem: _engine(p, EF21(TopK(1))),
-            "engine, unchecked": lambda p=problem: _engine(p, Unchecked(TopK(1))),
-            "NumPy, all stepsizes at once": lambda a=signed: _per_round(_numpy_all, a),
-            "NumPy, one stepsize after another": lambda a=signed: _per_round(_numpy_one_by_one, a),
-            "NumPy, loop over workers": lambda a=signed: _per_round(_numpy_loop, a),
-        }
-        print(f"\n{name}: n = {n}, m = {m}, d = {d}, 64 stepsizes, {jax.default_backend()}\n")
-        print(_table(_measure(contestants)))
+    arguments = _arguments()
+    # what compilation costs is measured, and must not come from a disk
+    jax.config.update("jax_enable_compilation_cache", False)
+    groups = [list(group) for _, group in groupby(arguments.only, _shape)]
+    measured = [one for group in groups for one in _group(group, arguments.repetitions)]
+    growth = _growth() if arguments.growth else []
+    machine = fastest([one.machine for one in measured])
+    print(f"{machine_lines(machine)}\n\n{summary(measured, machine)}")
+    if arguments.json:
+        text = json.dumps(as_json(measured, machine, growth), indent=1, allow_nan=False)
+        arguments.json.write_text(text + "\n")
 
 
-def _data(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((n, m, d)) * (rng.random((n, m, d)) < 0.2)
-    return features, rng.choice([-1.0, 1.0], (n, m))
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure the speed of the engine.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--only", type=_recipes, metavar="NAME[,NAME]", help="workloads, by how their names begin")
+    parser.add_argument("--repetitions", type=_count, default=5, metavar="N", help="that count (default: 5)")
+    parser.add_argument(
+        "--growth",
+        action=argparse.BooleanOptionalAction,
+        help="how time and memory grow with n, d, S and T (default: unless --only is given)",
+    )
+    arguments = parser.parse_args()
+    if arguments.growth is None:
+        arguments.growth = arguments.only is None
+    arguments.only = arguments.only or list(WORKLOADS)
+    return arguments
 
 
-def _measure(contestants: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Seconds per round of every contestant in every repetition, after one that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for repetition in range(REPETITIONS + 1):
-        for name, contestant in contestants.items():
-            seconds = contestant()
-            times[name] += [seconds] if repetition else []
-    return times
+def _recipes(names: str) -> list[Recipe]:
+    try:
+        return named(names.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _table(times: dict[str, list[float]]) -> str:
-    rows = []
-    for name, seconds in times.items():
-        ratios = [own / engine for own, engine in zip(seconds, times["engine"], strict=True)]
-        rows.append(
-            (name, f"{1e3 * median(seconds):.2f}", f"{median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}")
-        )
-    return render(("", "ms a round", "times the engine", "spread"), rows)
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is needed, not {text!r}")
+    return int(text)
 
 
-def _engine(problem: LogisticRegression, method: EF21) -> float:
-    start = time.perf_counter()
-    simulate(problem, method, stepsize=STEPSIZES, rounds=ENGINE_ROUNDS, record_every=ENGINE_ROUNDS)
-    return (time.perf_counter() - start) / ENGINE_ROUNDS
+def _shape(recipe: Recipe) -> tuple[str, int]:
+    """What a program is compiled for; k may differ."""
+    return recipe.kind, recipe.runs
 
 
-def _per_round(contestant: Callable[[np.ndarray, int], object], signed: np.ndarray) -> float:
-    start = time.perf_counter()
-    contestant(signed, LOOP_ROUNDS)
-    return (time.perf_counter() - start) / LOOP_ROUNDS
+def _group(recipes: list[Recipe], repetitions: int) -> list[Measurement]:
+    """Workloads of one shape: the first pays for the compilation."""
+    jax.clear_caches()
+    return [_measured(recipe, repetitions) for recipe in recipes]
 
 
-def _gradient(signed: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Of f_i for signed [.., m, d] and x [d]."""
-    slopes = -1 / (1 + np.exp(signed @ x)) / signed.shape[-2]
-    return np.einsum("...md,...m->...d", signed, slopes, optimize=True) + 2 * STRENGTH * x / (1 + x**2) ** 2
+def _measured(recipe: Recipe, repetitions: int) -> Measurement:
+    """One workload; its table is printed as soon as it is there."""
+    try:
+        measured = measure(recipe.build(), repetitions, lambda what: _progress(f"{recipe.name}: {what}"))
+    except Disagreement as error:
+        sys.exit(str(error))
+    print(workload_report(measured), flush=True)
+    return measured
 
 
-def _keep_largest(differences: np.ndarray, axis: int) -> np.ndarray:
-    sizes = np.abs(differences)
-    return np.where(sizes == sizes.max(axis=axis, keepdims=True), differences, 0.0)  # random data have no ties
+def _growth() -> list[Growth]:
+    growth = measure_growth(lambda what: _progress(f"growth: {what}"))
+    base = ", ".join(f"{name} = {value}" for name, value in BASE._asdict().items())
+    print(f"Growth of the unchecked engine around {base} (95% intervals)\n\n{growth_table(growth)}\n", flush=True)
+    return growth
 
 
-def _numpy_loop(signed: np.ndarray, rounds: int) -> None:
-    for stepsize in STEPSIZES:
-        x = np.zeros(signed.shape[2])
-        estimates = [_gradient(worker, x) for worker in signed]
-        for _ in range(rounds):
-            x = x - stepsize * np.mean(estimates, axis=0)
-            for i, worker in enumerate(signed):
-                estimates[i] = estimates[i] + _keep_largest(_gradient(worker, x) - estimates[i], axis=0)
-
-
-def _numpy_one_by_one(signed: np.ndarray, rounds: int) -> None:
-    for stepsize in STEPSIZES:
-        x = np.zeros(signed.shape[2])
-        estimates = _gradient(signed, x)
-        for _ in range(rounds):
-            x = x - stepsize * estimates.mean(axis=0)
-            estimates = estimates + _keep_largest(_gradient(signed, x) - estimates, axis=1)
-
-
-def _numpy_all(signed: np.ndarray, rounds: int) -> None:
-    n, m, d = signed.shape
-    rows, columns = signed.reshape(n * m, d), np.swapaxes(signed, 1, 2).copy()
-    x = np.zeros((d, len(STEPSIZES)))
-
-    def gradients(x: np.ndarray) -> np.ndarray:
-        slopes = (-1 / (1 + np.exp(rows @ x)) / m).reshape(n, m, -1)
-        return columns @ slopes + 2 * STRENGTH * x / (1 + x**2) ** 2
-
-    estimates = gradients(x)
-    for _ in range(rounds):
-        x = x - STEPSIZES * estimates.mean(axis=0)
-        estimates = estimates + _keep_largest(gradients(x) - estimates, axis=1)
+def _progress(what: str) -> None:
+    print(f"[{time.perf_counter() - START:4.0f} s] {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
