@@ -221,7 +221,7 @@ def _simulate(
         rows.append(jax.tree.map(lambda leaf: leaf[kept], records))  # noqa: B023  (used at once)
         left -= int(counts.sum())
         if progress is not None:
-            progress(int(counts.sum()) * len(results.tally.round))
+            progress(int(counts.sum()) * len(results.tally.diverged_round))
     return results.tally, jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
@@ -274,7 +274,7 @@ def _trace(theorems, obstacles, constants, stepsizes, recorded_rounds, tally: An
     """Collect tallies and records, with leaves [...] or [..., K] and [..., R] or [..., R, K], into a trace."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = records.grad_norm_sq_sum / recorded_rounds
-    runs = tally.round.shape
+    runs = tally.diverged_round.shape
     gammas = np.broadcast_to(stepsizes.reshape(stepsizes.shape + (1,) * (len(runs) - stepsizes.ndim)), runs)
     return Trace(
         round=recorded_rounds,

@@ -173,7 +173,7 @@ def _product(equation: Any, given: list[Value], lanes: int) -> list[Value]:
 
 def _product_of_runs(equation: Any, left: Array, right: Array) -> list[Value] | None:
     """The product of two factors that differ from run to run, one of which has no axis of its own: sums of products."""
-    (contracted, _), batched = equation.params["dimension_numbers"], equation.params["dimension_numbers"][1]
+    contracted, batched = equation.params["dimension_numbers"]
     pairs = tuple(zip(chain(batched[0], contracted[0]), chain(batched[1], contracted[1]), strict=True))
     if len(pairs) == right.ndim - 1:
         wide, narrow, places = left, right, {second: first for first, second in pairs}

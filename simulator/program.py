@@ -44,7 +44,6 @@ __all__ = ["Program", "Record", "Run", "Setting", "Tally", "advance", "narrow", 
 class Tally(NamedTuple):
     """What is kept of one run so far; once it has diverged, this stays as it is."""
 
-    round: Array  # []
     final_point: Array  # [d]
     grad_norm_sq: Array  # at the current point, []
     grad_norm_sq_sum: Array  # over the rounds before, []
@@ -70,6 +69,7 @@ class Run(NamedTuple):
     """All of one run that is carried from round to round."""
 
     start: Start
+    round: Array  # []
     place: Place
     tally: Tally
 
@@ -135,7 +135,6 @@ def start(
         place = _place(program, setting, state)
         grad_norm_sq = method.stationarity(gamma, state)
         tally = Tally(
-            round=jnp.zeros((), jnp.int32),
             final_point=x0,
             grad_norm_sq=grad_norm_sq,
             grad_norm_sq_sum=jnp.zeros_like(grad_norm_sq),
@@ -147,7 +146,8 @@ def start(
             check=start_check(setting.case(program), gamma, place),
         )
         gradient = jnp.mean(jnp.linalg.norm(state.gradients, axis=1))
-        run = Run(Start(key, x0, gradient, target * grad_norm_sq, factors), place, tally)
+        begin = Start(key, x0, gradient, target * grad_norm_sq, factors)
+        run = Run(begin, jnp.zeros((), jnp.int32), place, tally)
         return run, _record(program, setting, gamma, run)
 
     runs, record = over_lanes(start_one, shared, gammas, keys, factors)
@@ -193,14 +193,13 @@ def narrow(program: Program, setting: Setting, runs: Run, lanes: Array) -> Run:
 def _one_round(program: Program, setting: Setting, gamma: Array, run: Run) -> Run:
     problem, method, constants, _ = setting
     before, tally = run.place, run.tally
-    now = tally.round + 1
+    now = run.round + 1
     state = method.step(problem, gamma, before.state, jax.random.fold_in(run.start.key, now))
     after = _place(program, setting, state)
     grad_norm_sq = method.stationarity(gamma, state)
     noise = gradient_noise(constants, run.start.point, state.x, run.start.gradient)
     step = Step(before, after, now, tally.grad_norm_sq, noise)
     measured = Tally(
-        round=now,
         final_point=state.x,
         grad_norm_sq=grad_norm_sq,
         grad_norm_sq_sum=tally.grad_norm_sq_sum + tally.grad_norm_sq,
@@ -213,7 +212,7 @@ def _one_round(program: Program, setting: Setting, gamma: Array, run: Run) -> Ru
     )
     ended = tally.diverged_round >= 0
     tally = jax.tree.map(lambda old, new: jnp.where(ended, old, new), tally, measured)
-    return run._replace(place=after, tally=tally._replace(round=now))
+    return run._replace(round=now, place=after, tally=tally)
 
 
 def _bits(size: Size, program: Program) -> Array:

@@ -1,21 +1,19 @@
 """Rounds in chunks: what a chunk holds, that it costs no compilation, who is left out, and how calls end early."""
 
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from instances import DIM, instance
 from numpy.testing import assert_allclose, assert_array_equal
+from quick import compilations
 
 from simulator import EF21, GD, Method, RandK, TopK, Trace, engine, simulate
 from simulator.engine import RECORDS_PER_CHUNK, Schedule
@@ -94,14 +92,6 @@ def test_other_chunks_would_be_seen(counts, kept):
 
 
 # --- compilation ----------------------------------------------------------------------------------------
-
-
-def compilations(caplog: pytest.LogCaptureFixture, call: Callable[[], object]) -> list[str]:
-    """What XLA compiles, or takes from a cache of compiled programs, while `call` runs."""
-    caplog.clear()
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        call()
-    return [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
 
 
 @pytest.mark.usefixtures("quick_engine")

@@ -1,6 +1,5 @@
 """The engine's promises: shapes, recording, batches, divergence, precision and how often it compiles."""
 
-import logging
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from instances import DIM, instance
 from numpy.testing import assert_allclose, assert_array_equal
+from quick import compilations
 
 from problems import InvalidInput, LeastSquares, Problem, Quadratic
 from problems.pytrees import frozen_pytree
@@ -224,14 +224,6 @@ def test_single_precision_is_used_throughout(method):
 
 
 # --- compilation ----------------------------------------------------------------------------------------
-
-
-def compilations(caplog: pytest.LogCaptureFixture, call: Any) -> list[str]:
-    """What XLA compiles while `call` runs."""
-    caplog.clear()
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        call()
-    return [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
 
 
 @pytest.mark.parametrize("make", [TopK, RandK])
