@@ -15,8 +15,8 @@ from experiments.config import Config
 from experiments.expectations import Exponent, RoundsRatio, VerdictExpectation
 from experiments.fits import Undecided, exponent, ratio
 from experiments.plan import Plan, make_cases
+from experiments.results import Results
 from experiments.selection import Row
-from experiments.store import Results
 from experiments.tables import number, wrapped
 from experiments.verdicts import Judgement, TheoremVerdict
 from problems.registry import registered

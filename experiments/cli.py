@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import traceback
 from collections.abc import Callable
@@ -13,12 +14,15 @@ import click
 if TYPE_CHECKING:
     from experiments.claims import Status
     from experiments.config import Config
+    from experiments.execute import Executor, SweepFailed
     from experiments.plan import Case
 
 __all__ = ["main"]
 
 USAGE_ERROR = 2
-INTERNAL_ERROR = 70  # never 1, which says that a theorem is violated
+INTERNAL_ERROR = 70  # never 1, which says that a theorem is violated, or that a batch failed
+OWN_CLUSTER = "own"  # --dask without an address
+INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 class Commands(click.Group):
@@ -29,6 +33,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click handles them
             raise
+        except KeyboardInterrupt:
+            click.echo("efsim: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except MemoryError as error:
             click.echo(f"efsim: not enough memory: {error}", err=True)
             ctx.exit(USAGE_ERROR)
@@ -84,23 +91,80 @@ def _parsed(raw: dict[str, Any], overrides: tuple[str, ...]) -> Config:
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/NAME by default.")
 @set_option
 @click.option("--reduced", is_flag=True, help="Run CONFIG as its table [reduced] says, before --set.")
-def run(config: Path, out: Path | None, overrides: tuple[str, ...], reduced: bool) -> None:
-    """Compute the sweep that CONFIG describes."""
+@click.option("--fail-fast", is_flag=True, help="Stop at the first batch of runs that fails.")
+@click.option("--wait", is_flag=True, help="Wait for another process that computes into the folder.")
+@click.option(
+    "--dask",
+    is_flag=False,
+    flag_value=OWN_CLUSTER,
+    metavar="[ADDRESS]",
+    help="Compute on the Dask cluster with this scheduler (tcp://HOST:PORT), or on one of this machine's cores.",
+)
+@click.option("--dask-host", metavar="HOST", help="Where a cluster of this machine listens; 127.0.0.1 by default.")
+@click.option(
+    "--dask-tls",
+    nargs=3,
+    metavar="CA CERT KEY",
+    help="Files (PEM) by which scheduler, workers and this process know each other and encrypt.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    config: Path,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    reduced: bool,
+    fail_fast: bool,
+    wait: bool,
+    dask: str | None,
+    dask_host: str | None,
+    dask_tls: tuple[str, str, str] | None,
+) -> None:
+    """Compute the sweep that CONFIG describes, as far as its folder lacks it.
+
+    A sweep that was interrupted goes on where it was; one to whose config stepsizes, seeds, methods or problems were
+    added computes those. Exit status: 1 if batches failed, 130 after Ctrl-C, which finishes what is being computed.
+    """
     from experiments import raw_config
-    from experiments.execute import run_sweep
-    from experiments.store import Store
+    from experiments.execute import SweepFailed, run_sweep
+    from experiments.interrupts import Interrupted
     from experiments.summary import summarize
 
+    executor = _executor(dask, dask_host, dask_tls)
     raw = raw_config.read_raw(config)
     parsed = _parsed(raw_config.reduced(raw) if reduced else raw, overrides)
     folder = out or Path("results") / parsed.name
     click.echo(_describe(parsed))
-    was_complete = Store(folder).complete
-    results = run_sweep(parsed, folder)
-    if was_complete:
-        click.echo("complete already; to compute it again, choose another folder or remove this one")
+    try:
+        results = run_sweep(parsed, folder, executor=executor, wait=wait, fail_fast=fail_fast, tell=click.echo)
+    except Interrupted as error:
+        click.echo(
+            f"efsim: {error}; what is done is kept in {folder}, and the same command goes on from there", err=True
+        )
+        ctx.exit(error.status)
+    except SweepFailed as error:
+        click.echo(_failed(error), err=True)
+        ctx.exit(1)
     click.echo(f"\n{summarize(results)}\n\n{_plural(len(results.runs), 'run')} in {folder}")
     click.echo(f"next: efsim verify {folder}; efsim plot {folder}")
+
+
+def _executor(dask: str | None, host: str | None, tls: tuple[str, str, str] | None) -> Executor | None:
+    """The Dask cluster that the options describe, or None."""
+    if dask is None:
+        if host or tls:
+            raise click.UsageError("--dask-host and --dask-tls are for --dask")
+        return None
+    if host and dask != OWN_CLUSTER:
+        raise click.UsageError("--dask-host is for a cluster of this machine, not for one that is there")
+    from experiments.dask_executor import LOOPBACK, Cluster, Dask
+
+    return Dask(Cluster(None if dask == OWN_CLUSTER else dask, host or LOOPBACK, tls), click.echo)
+
+
+def _failed(error: SweepFailed) -> str:
+    details = [failure.details for failure in error.failures if failure.details]
+    return "\n".join([*details, f"efsim: {error}"])
 
 
 def _describe(config: Config) -> str:
@@ -153,7 +217,7 @@ def verify(
     from experiments.claims import render_outcomes, report
     from experiments.controls import control_verdicts
     from experiments.evidence import Standard
-    from experiments.store import load_results
+    from experiments.results import load_results
     from experiments.verdict_table import text_table, totals
     from experiments.verdicts import judge
 
@@ -184,10 +248,47 @@ def _status(found: set[Status], allow_undecided: bool) -> int:
 
 @main.command()
 @results_argument
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def info(folder: Path, as_json: bool) -> None:
+    """Print where the results in DIR come from, and the commands that repeat them."""
+    from experiments.information import information, render_information
+
+    found = information(folder)
+    click.echo(json.dumps(found, indent=2) if as_json else render_information(found))
+
+
+@main.command()
+@click.argument("first", metavar="FIRST", type=click.Path(path_type=Path))
+@click.argument("second", metavar="SECOND", type=click.Path(path_type=Path))
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=1e-9,
+    show_default=True,
+    help="Largest deviation, relative to a column's largest value in a run; 0 asks for the same bits.",
+)
+@click.pass_context
+def diff(ctx: click.Context, first: Path, second: Path, tolerance: float) -> None:
+    """Compare the results in FIRST and SECOND run by run: the same bits, within a tolerance, or different.
+
+    Exit status: 0 if both have the same runs and these agree, else 1.
+    """
+    from experiments.difference_table import render_comparison
+    from experiments.differences import compare
+    from experiments.results import load_results
+
+    ours, theirs = load_results(first), load_results(second)
+    comparison = compare(ours, theirs, tolerance)
+    click.echo(render_comparison(comparison, ours, theirs))
+    ctx.exit(comparison.exit_status)
+
+
+@main.command()
+@results_argument
 def plot(folder: Path) -> None:
     """Draw the figures of the results in DIR, into DIR/figures."""
     from experiments.figures import save_figures
-    from experiments.store import load_results
+    from experiments.results import load_results
 
     for path in save_figures(load_results(folder)):
         click.echo(str(path))
@@ -237,8 +338,8 @@ def _case_constants(case: Case) -> str:
         for theorem in case.method.theorems
     ]
     lines = [
-        wrapped(_one_line(case.problem_spec.flat()), "", "    "),
-        wrapped(_one_line(case.method_spec.flat()), "", "    "),
+        wrapped(_one_line(case.pair.problem_spec.flat()), "", "    "),
+        wrapped(_one_line(case.pair.method_spec.flat()), "", "    "),
         wrapped("  ".join(f"{name} = {number(value, 6)}" for name, value in values.items()), "", "    "),
         render_noted(("rule", "formula", "stepsize"), rules),
     ]

@@ -18,9 +18,11 @@ from experiments.config_errors import explain
 from experiments.config_models import Choice, Rule, Start, schema
 from experiments.expectation_errors import expectation_errors
 from experiments.expectations import Expectation
+from experiments.raw_config import check_values
 from experiments.selection import choices
 from experiments.spec import Spec
 from problems import InvalidInput
+from problems.datasets import absolute
 from problems.registry import load_entry_points, load_plugin
 from simulator import Method
 from simulator.arguments import Precision
@@ -30,6 +32,7 @@ __all__ = ["Config", "StepsizeSpec", "parse_config"]
 
 # A sweep of more runs than this is a mistake in a config, and is refused before anything is built.
 MOST_RUNS = 100_000
+MOST_ERRORS = 50  # that are told; each is explained, with the nearest name that is accepted, in about a millisecond
 MOST_RECORDS = 20_000_000  # rows of the traces, about 100 bytes each and 32 more for every theorem
 
 
@@ -58,7 +61,7 @@ class Config:
     problems: list[Spec]
     methods: list[tuple[int, Spec, list[StepsizeSpec]]]  # index of the [[method]] table, choice, stepsizes
     expect: list[Expectation]
-    raw: dict[str, Any]  # as given, overrides applied, paths of plugins absolute
+    raw: dict[str, Any]  # as given, overrides applied, paths of plugins and data absolute
 
     @property
     def num_runs(self) -> int:
@@ -94,13 +97,16 @@ def parse_config(raw: dict[str, Any]) -> Config:
     Raises:
         InvalidInput: with every error on a line of its own: where, what was given, what is accepted.
     """
-    raw = _with_plugins(raw)
+    check_values(raw)
+    raw = _with_plugins(_with_absolute_data(raw))
     whole, tables = schema()
     try:
         model: Any = whole.model_validate(raw)
     except ValidationError as error:
-        lines = dict.fromkeys(explain(raw, detail, tables, whole) for detail in error.errors())
-        raise InvalidInput("\n".join(lines)) from None
+        details = error.errors(include_url=False)
+        lines = list(dict.fromkeys(explain(raw, detail, tables, whole) for detail in details[:MOST_ERRORS]))
+        more = [f"and {len(details) - MOST_ERRORS} errors more"] if len(details) > MOST_ERRORS else []
+        raise InvalidInput("\n".join(lines + more)) from None
     _refuse_explosion(model)
     repeated = [seed for seed, count in Counter(model.seeds).items() if count > 1]
     if repeated:
@@ -119,6 +125,24 @@ def parse_config(raw: dict[str, Any]) -> Config:
     if errors:
         raise InvalidInput("\n".join(errors))
     return config
+
+
+def _with_absolute_data(raw: dict[str, Any]) -> dict[str, Any]:
+    """Files of data by paths that hold in any folder, such as that of a worker in another one."""
+    given = raw.get("problem")
+    if isinstance(given, list):
+        return raw | {"problem": [_absolute_data(table) for table in given]}
+    return raw | {"problem": _absolute_data(given)} if isinstance(given, dict) else raw
+
+
+def _absolute_data(table: Any) -> Any:
+    if not isinstance(table, dict) or "dataset" not in table:
+        return table
+    given = table["dataset"]
+    found = [
+        absolute(name) if isinstance(name, str) else name for name in (given if isinstance(given, list) else [given])
+    ]
+    return table | {"dataset": found if isinstance(given, list) else found[0]}
 
 
 def _with_plugins(raw: dict[str, Any]) -> dict[str, Any]:

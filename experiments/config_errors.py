@@ -10,6 +10,8 @@ from problems.errors import suggestion
 
 __all__ = ["explain"]
 
+MOST_SHOWN = 500  # characters of what was given
+
 
 def explain(raw: Any, detail: Any, tables: Mapping[str, type[BaseModel]], whole: type[BaseModel]) -> str:
     """One of pydantic's errors in words: where, what is wrong or was given, what is accepted.
@@ -31,15 +33,21 @@ def explain(raw: Any, detail: Any, tables: Mapping[str, type[BaseModel]], whole:
             return f"{path}.kind: {_unknown_kind(context['tag'], tables)}" + _accepted(str(given["kind"]), kinds)
         case "literal_error":
             values = [word.strip("'") for word in re.findall(r"'[^']*'|[^\s,']+", context["expected"]) if word != "or"]
-            return f"{path}: {given!r} is not accepted" + _accepted(str(given), values)
+            return f"{path}: {_shown(given)} is not accepted" + _accepted(str(given), values)
         case "too_short":
             return f"{path}: needs at least one entry"
         case "union_tag_not_found" | "model_attributes_type" | "model_type" | "dict_type":
-            return f"{path}: needs a table, such as {{ kind = ... }}, not {given!r}"
+            return f"{path}: needs a table, such as {{ kind = ... }}, not {_shown(given)}"
         case "string_pattern_mismatch":
-            return f"{path}: {given!r} is not accepted; letters, digits, '.', '_' and '-' are, a letter or digit first"
+            accepted = "letters, digits, '.', '_' and '-' are, a letter or digit first"
+            return f"{path}: {_shown(given)} is not accepted; {accepted}"
         case _:
-            return f"{path}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {given!r}"
+            return f"{path}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {_shown(given)}"
+
+
+def _shown(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text)} characters)"
 
 
 def _dotted(raw: Any, location: Sequence[int | str], keep_last: bool) -> str:

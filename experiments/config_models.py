@@ -85,7 +85,7 @@ def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ..
         description=(str, ""),
         plugins=(list[str], []),
         rounds=(Annotated[int, Field(ge=1, lt=2**31)], ...),
-        record_every=(Annotated[int, Field(ge=1)], 1),
+        record_every=(Annotated[int, Field(ge=1, lt=2**31)], 1),
         seeds=(seeds, [0]),
         target=(Annotated[float, Field(gt=0, lt=1)], 1e-6),
         precision=(Precision, "float64"),

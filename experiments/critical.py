@@ -12,7 +12,6 @@ the less the more rounds there are: by a few percent, if a run at the theorem's 
 inequality is seen to fail only on the run that was made: from another start it may fail earlier.
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,14 @@ import numpy as np
 import pandas as pd
 
 from experiments.config import Config
-from experiments.plan import Batch, Errors, Plan, make_plan, simulation
+from experiments.errors import Errors
+from experiments.files import whole_file, write_json
+from experiments.plan import Batch, Plan, make_plan, simulation
 from experiments.progress import progress_bar
-from experiments.provenance import provenance
+from experiments.provenance import measured, provenance
 from experiments.records import run_rows, runs_table
-from experiments.store import Store, whole_file, write_json
+from experiments.runs import where
+from experiments.store import Store
 from problems import InvalidInput
 from simulator import Trace
 
@@ -88,8 +90,9 @@ def critical_table(config: Config, folder: Path) -> pd.DataFrame:
     if not (folder / TABLE).exists():
         plan = make_plan(config)  # before the folder is touched: it tells most mistakes
         _check(plan)
-        store.create(config)
-        _compute(plan, folder)
+        with store.owned(wait=False):
+            store.rewrite_config(config)
+            _compute(plan, folder)
     try:
         return pd.read_parquet(folder / TABLE)
     except (OSError, ValueError) as error:
@@ -99,7 +102,7 @@ def critical_table(config: Config, folder: Path) -> pd.DataFrame:
 def _check(plan: Plan) -> None:
     errors = Errors()
     for batch in plan.batches:
-        with errors.collected(f"method[{batch.case.table}] ({batch.case.method_spec.kind})"):
+        with errors.collected(where(batch.case.pair)):
             _check_searchable(batch)
     errors.raise_any()
 
@@ -116,10 +119,10 @@ def _check_searchable(batch: Batch) -> None:
 
 
 def _compute(plan: Plan, folder: Path) -> None:
-    started = time.time()
     bar = progress_bar(plan.batches, desc="critical stepsizes", unit="case")
-    rows = [row for batch in bar for row in _measure(plan.config, batch)]
-    write_json(folder / ORIGIN, provenance(plan, started))
+    with measured() as taken:
+        rows = [row for batch in bar for row in _measure(plan.config, batch)]
+    write_json(folder / ORIGIN, provenance(plan.config, [taken]))
     with whole_file(folder / TABLE) as path:
         runs_table(rows).to_parquet(path, index=False)
 

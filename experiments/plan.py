@@ -1,47 +1,40 @@
-"""From a config to batches: which runs there are, what each is called, and which are computed together."""
+"""From a config to batches: problems and methods are built, stepsizes resolved."""
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from numbers import Real
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from jax import Array
+from threadpoolctl import threadpool_limits
 
 from experiments.config import Config, StepsizeSpec
+from experiments.errors import Errors
 from experiments.progress import progress_bar
-from experiments.spec import Spec
+from experiments.runs import Block, Pair, Run, blocks_of, where
 from problems import InvalidInput, Problem
 from simulator import Constants, Method, Trace, constants_of, simulate
 
-__all__ = ["Batch", "Case", "Plan", "Run", "make_cases", "make_plan", "simulation"]
-
-T = TypeVar("T")
-
-# Runs advanced together: enough to share each pass over the data, few enough to keep the states in memory.
-LARGEST_BATCH = 64
+__all__ = ["Batch", "Case", "Plan", "make_cases", "make_plan", "one_thread", "simulation"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One problem with one method: what the runs of a batch have in common."""
+    """A pair, built: what the runs of a batch have in common."""
 
-    problem_spec: Spec
+    pair: Pair
     problem: Problem
-    table: int  # index of the config's [[method]] table
-    method_spec: Spec
     method: Method
     constants: Constants
 
     @property
     def resolved(self) -> dict[str, float]:
         """The numbers that theory has chosen for parameters which were left out."""
-        omitted = [name for name, value in self.method_spec.parameters.items() if value is None]
+        omitted = [name for name, value in self.pair.method_spec.parameters.items() if value is None]
         values = {name: getattr(self.constants.method, name) for name in omitted}
         return {name: float(value) for name, value in values.items() if np.ndim(value) == 0 and _is_number(value)}
 
@@ -51,23 +44,17 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One trajectory. Its id is a hash of all that determines it, so it does not depend on the rest of a sweep."""
-
-    id: str
-    spec: StepsizeSpec
-    stepsize: float
-    seed: int
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Runs of one case that are computed together: every stepsize with every seed."""
+    """The runs of a block, with what they need to be computed."""
 
-    name: str
+    block: Block
     case: Case
     stepsizes: list[float]  # [S]
-    runs: list[list[Run]]  # [S][K]
+
+    @property
+    def runs(self) -> list[list[Run]]:
+        """The runs, [S][K]."""
+        return self.block.runs
 
     @property
     def seeds(self) -> list[int]:
@@ -77,14 +64,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a sweep computes."""
+    """What is to be computed of a sweep."""
 
     config: Config
     batches: list[Batch]
 
 
-def make_plan(config: Config) -> Plan:
-    """Build the problems and methods of a config, resolve its stepsizes and group its runs.
+def make_plan(config: Config, blocks: list[Block] | None = None) -> Plan:
+    """Build the problems and methods of some blocks of a config, or of all, and resolve their stepsizes.
 
     Raises:
         InvalidInput: with every case that cannot be run on a line of its own: a compressor that does not fit the
@@ -92,25 +79,13 @@ def make_plan(config: Config) -> Plan:
     """
     errors = Errors()
     batches: list[Batch] = []
-    for case, specs in _cases(config, errors):
-        with errors.collected(f"method[{case.table}] ({case.method_spec.kind})"):
-            batches += _batches(config, case, specs, len(batches))
+    blocks = blocks_of(config) if blocks is None else blocks
+    by_pair = {id(pair): list(own) for pair, own in groupby(blocks, attrgetter("pair"))}
+    for case in _cases([own[0].pair for own in by_pair.values()], errors):
+        with errors.collected(where(case.pair)):
+            batches += [_batch(case, block) for block in by_pair[id(case.pair)]]
     errors.raise_any()
-    _refuse_repetitions(batches)
     return Plan(config, batches)
-
-
-def _refuse_repetitions(batches: list[Batch]) -> None:
-    """Two equal runs would have one id, and count as two samples where they are one."""
-    runs = [run for batch in batches for lane in batch.runs for run in lane]
-    (run_id, count), *_ = Counter(run.id for run in runs).most_common(1)
-    if count > 1:
-        run = next(run for run in runs if run.id == run_id)
-        stepsize = f"{run.spec.multiple:g}" + (f" x {run.spec.rule}" if run.spec.rule else "")
-        raise InvalidInput(
-            f"the config describes the same run {count} times (stepsize {stepsize}, seed {run.seed}); every problem, "
-            "method, stepsize and seed may be listed once"
-        )
 
 
 def make_cases(config: Config) -> list[Case]:
@@ -120,40 +95,37 @@ def make_cases(config: Config) -> list[Case]:
         InvalidInput: as `make_plan` does, but for stepsizes, which are not looked at.
     """
     errors = Errors()
-    cases = [case for case, _ in _cases(config, errors)]
+    pairs = [Pair(problem, table, method) for problem in config.problems for table, method, _ in config.methods]
+    cases = list(_cases(pairs, errors))
     errors.raise_any()
     return cases
 
 
-class Errors:
-    """Users' mistakes, gathered so that all of them are told at once."""
-
-    def __init__(self) -> None:
-        self._messages: dict[str, None] = {}  # a dict keeps the order and drops repetitions
-
-    @contextmanager
-    def collected(self, where: str) -> Iterator[None]:
-        """Note an InvalidInput of the block, with where it happened, and go on after the block."""
-        try:
-            yield
-        except InvalidInput as error:
-            self._messages[f"{where}: {error}"] = None
-
-    def raise_any(self) -> None:
-        """Raise what has been gathered, if anything."""
-        if self._messages:
-            raise InvalidInput("\n".join(self._messages))
+def _cases(pairs: list[Pair], errors: Errors) -> Iterator[Case]:
+    """The pairs, built; neighbours of one problem share it."""
+    problems = [(spec, list(own)) for spec, own in groupby(pairs, attrgetter("problem_spec"))]
+    for spec, own in progress_bar(problems, desc="problems and their constants", leave=False):
+        with errors.collected(f"problem ({spec.kind})"):
+            with one_thread():
+                problem = spec.build()
+            for pair in own:
+                with errors.collected(where(pair)):
+                    yield _case(pair, problem)
 
 
-def _cases(config: Config, errors: Errors) -> Iterator[tuple[Case, list[StepsizeSpec]]]:
-    for problem_spec in progress_bar(config.problems, desc="problems and their constants", leave=False):
-        with errors.collected(f"problem ({problem_spec.kind})"):
-            problem = problem_spec.build()
-            for table, method_spec, specs in config.methods:
-                with errors.collected(f"method[{table}] ({method_spec.kind})"):
-                    method = method_spec.build()
-                    constants = constants_of(problem, method)
-                    yield Case(problem_spec, problem, table, method_spec, method, constants), specs
+def _case(pair: Pair, problem: Problem) -> Case:
+    method = pair.method_spec.build()
+    with one_thread():
+        return Case(pair, problem, method, constants_of(problem, method))
+
+
+def one_thread() -> Any:
+    """Linear algebra of NumPy and SciPy on one thread inside the block.
+
+    On several it forms sums in another order, so that last bits would depend on the number of cores; and matrices of
+    the sizes here hardly gain from them.
+    """
+    return threadpool_limits(1, user_api="blas")
 
 
 def resolve_stepsize(case: Case, spec: StepsizeSpec) -> float:
@@ -167,45 +139,15 @@ def resolve_stepsize(case: Case, spec: StepsizeSpec) -> float:
     theorem = case.method.theorem(spec.rule)
     obstacle = theorem.obstacle(case.constants)
     if obstacle is not None:
-        where = f"{case.problem_spec.kind} with {case.method.compressor.kind}"
-        raise InvalidInput(f"the rule {spec.rule!r} does not apply to {where}: {obstacle}")
+        described = f"{case.pair.problem_spec.kind} with {case.method.compressor.kind}"
+        raise InvalidInput(f"the rule {spec.rule!r} does not apply to {described}: {obstacle}")
     if not theorem.limits_stepsize:
         raise InvalidInput(f"the rule {spec.rule!r} names no stepsize: the theorem holds at every one")
     return spec.multiple * float(theorem.max_stepsize(case.constants))
 
 
-def _batches(config: Config, case: Case, specs: list[StepsizeSpec], first: int) -> Iterator[Batch]:
-    resolved = [(spec, resolve_stepsize(case, spec)) for spec in specs]
-    rectangles = [
-        (part, seeds)
-        for seeds in _chunks(config.seeds_of(case.method), LARGEST_BATCH)
-        for part in _chunks(resolved, max(1, LARGEST_BATCH // len(seeds)))
-    ]
-    for number, (part, seeds) in enumerate(rectangles, first):
-        runs = [
-            [Run(_run_id(config, case, spec, seed), spec, stepsize, seed) for seed in seeds] for spec, stepsize in part
-        ]
-        yield Batch(f"batch-{number:04d}", case, [stepsize for _, stepsize in part], runs)
-
-
-def _chunks(items: list[T], size: int) -> list[list[T]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _run_id(config: Config, case: Case, spec: StepsizeSpec, seed: int) -> str:
-    identity = {
-        "problem": case.problem_spec.flat(),
-        "method": case.method_spec.flat(),
-        "stepsize": [spec.rule, spec.multiple],
-        "seed": seed,
-        "rounds": config.rounds,
-        "record_every": config.record_every,
-        "target": config.target,
-        "precision": config.precision,
-        "payload": config.payload,
-        "start": config.start.model_dump(),
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+def _batch(case: Case, block: Block) -> Batch:
+    return Batch(block, case, [resolve_stepsize(case, lane[0].spec) for lane in block.runs])
 
 
 def simulation(config: Config, case: Case) -> Callable[..., Trace]:

@@ -90,7 +90,8 @@ class ConfigFile(pytest.File):
     def setup(self) -> None:
         """Compute the sweep. pytest remembers what is raised here, for all items."""
         from experiments.claims import Findings
-        from experiments.execute import run_sweep
+        from experiments.execute import SweepFailed, run_sweep
+        from experiments.interrupts import Interrupted
         from experiments.verdicts import judge
         from problems import InvalidInput
 
@@ -99,7 +100,9 @@ class ConfigFile(pytest.File):
         try:
             results = run_sweep(self._read(), Path(folder.name) / "results")
             self.findings = Findings(results, judge(results))
-        except InvalidInput as error:
+        except Interrupted as error:
+            raise KeyboardInterrupt from error  # it is pytest that is to stop
+        except (InvalidInput, SweepFailed) as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     @property

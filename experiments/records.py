@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from experiments.columns import RECORDED_FIGURES, VERDICT_FIGURES, column
-from experiments.plan import Batch, Case, Plan, Run
+from experiments.plan import Batch, Case, Plan
+from experiments.runs import Run
 from simulator import Trace
 
-__all__ = ["applicable_theorems", "case_columns", "run_rows", "runs_table", "trace_table"]
+__all__ = ["applicable_theorems", "case_columns", "run_rows", "runs_table", "trace_columns", "trace_table"]
 
 Index = tuple[int, int]  # of a run in its batch: stepsize, seed
 
@@ -38,6 +39,11 @@ def applicable_theorems(plan: Plan) -> list[str]:
     )
 
 
+def trace_columns(theorems: list[str]) -> list[str]:
+    """The columns of every batch's file, given the theorems of the sweep."""
+    return ["run", "seed", "round", *RECORDED, *(column(name, what) for name in theorems for what in RECORDED_FIGURES)]
+
+
 def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame:
     """The records of a batch, a row a run and round; theorems that do not apply have NaN."""
     runs = [run for _, run in _indexed_runs(batch)]
@@ -61,12 +67,12 @@ def run_rows(batch: Batch, trace: Trace) -> list[dict[str, Any]]:
     """A row for each run: parameters, constants, stepsize, status, and what every theorem says of it."""
     case = case_columns(batch.case)
     return [
-        {"run": run.id, "batch": batch.name}
+        {"run": run.id, "batch": batch.block.key}
         | case
         | {
             "rule": run.spec.rule,
             "multiple": run.spec.multiple if run.spec.rule else np.nan,
-            "stepsize": run.stepsize,
+            "stepsize": batch.stepsizes[index[0]],
             "seed": run.seed,
         }
         | _outcome(trace, index)
@@ -97,8 +103,8 @@ def case_columns(case: Case) -> dict[str, Any]:
     """What the runs of a case have in common: what describes problem and method, and the constants."""
     constants = case.constants
     return {
-        **{f"problem.{name}": value for name, value in case.problem_spec.flat().items()},
-        **{f"method.{name}": value for name, value in case.method_spec.flat().items()},
+        **{f"problem.{name}": value for name, value in case.pair.problem_spec.flat().items()},
+        **{f"method.{name}": value for name, value in case.pair.method_spec.flat().items()},
         **{f"resolved.{name}": value for name, value in case.resolved.items()},
         "num_workers": case.problem.num_workers,
         "dim": case.problem.dim,

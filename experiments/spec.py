@@ -90,10 +90,13 @@ class Spec:
         """The object; components among the parameters are built first.
 
         Raises:
-            InvalidInput: the constructor refuses a value.
+            InvalidInput: the constructor refuses a value, or cannot compute with it: 1e308 overflows when squared.
         """
         values = {name: value.build() if isinstance(value, Spec) else value for name, value in self.parameters.items()}
-        built = self.constructor(**values)
+        try:
+            built = self.constructor(**values)
+        except (ArithmeticError, np.linalg.LinAlgError, MemoryError) as error:
+            raise InvalidInput(f"{self.kind} with {_told(values)} cannot be computed: {error}") from error
         check_pytrees(built)
         return built
 
@@ -103,6 +106,12 @@ class Spec:
         for name, value in self.parameters.items():
             table |= value.flat(f"{prefix}{name}.") if isinstance(value, Spec) else {f"{prefix}{name}": value}
         return table
+
+
+def _told(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} = {value!r:.100}" for name, value in values.items() if isinstance(value, str | int | float)
+    )
 
 
 def spec_of(value: Any) -> Any:

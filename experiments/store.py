@@ -1,58 +1,44 @@
 """Results on disk: a folder that explains itself.
 
     config.toml          the config as run, overrides merged: `efsim run config.toml` repeats the sweep
-    provenance.json      versions, git commit, platform, times
+    provenance.json      what was read and where it was computed: checksums, versions, git commit, devices, times
     runs.parquet         a row a run: parameters, constants, stepsize, status, and what every theorem says of it
-    traces/*.parquet     a file a batch, the same columns in each: `pandas.read_parquet(folder / "traces")`
+    traces/KEY.parquet   a file a batch, the same columns in each: `pandas.read_parquet(folder / "traces")`
+    checkpoints/         of batches that were interrupted
     figures/             what `efsim plot` draws
 
-Every file appears whole or not at all. runs.parquet is written last: where it is, the sweep is complete.
+Every file appears whole or not at all. A batch is done when its file is there: the file's metadata hold the rows of its
+runs and where they were computed. runs.parquet is made of those when all are done: where it is, the sweep is complete.
 """
 
-import json
-import os
+import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
-from experiments.config import Config, parse_config
+from experiments.batch_files import FORMAT, Done, read_done, widen, write_done, write_table
+from experiments.checkpoint_files import CheckpointFiles
+from experiments.config import Config
+from experiments.files import CannotWrite, forget_unfinished, whole_file, write_json
+from experiments.ownership import owned
 from experiments.raw_config import write_toml
+from experiments.records import runs_table
+from experiments.runs import Block, left_of
 from problems import InvalidInput
 
-__all__ = ["Results", "Store", "load_results", "whole_file", "write_json"]
+__all__ = ["CONFIG", "PROVENANCE", "RUNS", "TRACES", "Store"]
 
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
-
+CHECKPOINTS = "checkpoints"
 
 # Fields of a config that cannot change what is computed: they may be edited beside results that are there.
-WITHOUT_EFFECT = ("description", "expect", "reduced")
-NEEDED_COLUMNS = ("run", "problem.kind", "method.kind", "rule", "stepsize", "seed", "deterministic", "status")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary neighbour to write to: it becomes `path` when the block ends well and vanishes when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """A file to read, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+WITHOUT_EFFECT = ("name", "description", "expect", "reduced")
 
 
 @dataclass(frozen=True)
@@ -61,112 +47,149 @@ class Store:
 
     folder: Path
 
+    # --- whose it is ----------------------------------------------------------------------------------------------
+
+    def check_free(self) -> None:
+        """Whether the folder is new, empty, or one of results; changes nothing.
+
+        Raises:
+            InvalidInput: it is a file, or holds other files.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InvalidInput(f"{self.folder} is a file; results need a folder")
+        if not (self.folder / CONFIG).exists() and any(True for _ in self._visible()):
+            raise InvalidInput(
+                f"{self.folder} holds files that are not results; choose an empty or a new folder with --out"
+            )
+
+    def _visible(self) -> Iterator[Path]:
+        if self.folder.exists():
+            yield from (path for path in self.folder.iterdir() if not path.name.startswith("."))
+
     def check_free_for(self, config: Config) -> None:
         """Whether the folder is new, empty, or left by the same config; changes nothing.
 
         Raises:
             InvalidInput: it holds results of another config, or other files.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InvalidInput(f"{self.folder} is a file; results need a folder")
-        if (self.folder / CONFIG).exists():
-            self._refuse_other(config)
-        elif self.folder.exists() and any(self.folder.iterdir()):
-            raise InvalidInput(
-                f"{self.folder} holds files that are not results; choose an empty or a new folder with --out"
-            )
+        self.check_free()
+        if self._changed(config):
+            raise self._held_by_another(self._changed(config))
 
-    def create(self, config: Config) -> None:
-        """Make the folder, with the config in it; where the results are there already, it is the new one from now on.
+    def holds(self, config: Config) -> bool:
+        """Whether the config in the folder is this one, to the word."""
+        return (self.folder / CONFIG).exists() and self.raw_config() == config.raw
+
+    def left(self, config: Config, blocks: list[Block]) -> list[Block]:
+        """What is not done of the blocks of the config; changes nothing.
 
         Raises:
-            InvalidInput: it cannot be written to.
+            InvalidInput: runs are done that the config does not describe, or cannot be told.
         """
-        try:
-            (self.folder / TRACES).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(f"cannot create {self.folder / TRACES}: {error.strerror}") from error
-        if not (self.folder / CONFIG).exists() or self._present() != config.raw:
-            with whole_file(self.folder / CONFIG) as path:
-                path.write_text(write_toml(config.raw), encoding="utf-8")
+        done, changed = self.done(), self._changed(config)
+        if (changed and not done) or set(done).difference(run for block in blocks for run in block.ids):
+            raise self._held_by_another(changed or ["the data or plugins that it reads, or efsim's numerical version"])
+        return left_of(blocks, done)
 
-    def _refuse_other(self, config: Config) -> None:
-        present = self._present()
-        changed = sorted(key for key in {*present, *config.raw} if present.get(key) != config.raw.get(key))
-        changed = [key for key in changed if key not in WITHOUT_EFFECT]
-        if changed:
-            raise InvalidInput(
-                f"{self.folder} holds the results of another config (it differs in: {', '.join(changed)}); "
-                "choose another folder with --out, or remove this one"
-            )
+    def _changed(self, config: Config) -> list[str]:
+        """The fields in which the config differs from that in the folder, if there is one."""
+        if not (self.folder / CONFIG).exists():
+            return []
+        present, given = self.raw_config(), config.raw
+        changed = (key for key in {*present, *given} if present.get(key) != given.get(key))
+        return sorted(key for key in changed if key not in WITHOUT_EFFECT)
 
-    def _present(self) -> dict[str, Any]:
-        """The config in the folder."""
+    def _held_by_another(self, changed: Iterable[str]) -> InvalidInput:
+        return InvalidInput(
+            f"{self.folder} holds the results of another config (it differs in: {', '.join(changed)}), with runs that "
+            "this one does not describe; choose another folder with --out, or remove this one"
+        )
+
+    def raw_config(self) -> dict[str, Any]:
+        """The config in the folder, as it is written."""
         try:
             return tomllib.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{self.folder / CONFIG} cannot be read ({error}); choose another folder") from error
+            raise InvalidInput(f"{self.folder / CONFIG} is damaged: {error}") from error
+
+    @contextmanager
+    def owned(self, wait: bool) -> Iterator[None]:
+        """The folder, made where it is missing, with no other process computing into it.
+
+        Raises:
+            InvalidInput: another process has it, and we are not to wait.
+            CannotWrite: it cannot be made.
+        """
+        self._make(self.folder)
+        with owned(self.folder, wait):
+            forget_unfinished(self.folder)
+            yield
+
+    @staticmethod
+    def _make(folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(f"cannot create {folder}: {error.strerror}") from error
+
+    # --- what is there --------------------------------------------------------------------------------------------
 
     @property
     def complete(self) -> bool:
         """Whether the sweep has been computed to its end."""
         return (self.folder / RUNS).exists()
 
-    def write_traces(self, batch: str, traces: pd.DataFrame) -> None:
-        """The recorded rounds of a batch."""
-        with whole_file(self.folder / TRACES / f"{batch}.parquet") as path:
-            traces.to_parquet(path, index=False)
-
-    def finish(self, runs: pd.DataFrame, provenance: dict[str, Any]) -> None:
-        """The table of runs and where they come from; this completes the folder."""
-        write_json(self.folder / PROVENANCE, provenance)
-        with whole_file(self.folder / RUNS) as path:
-            runs.to_parquet(path, index=False)
-
-
-@dataclass(frozen=True)
-class Results:
-    """A results folder, read."""
-
-    folder: Path
-    config: Config
-    runs: pd.DataFrame
-    provenance: dict[str, Any]
-
-    @property
-    def traces(self) -> pd.DataFrame:
-        """The recorded rounds of all runs, sorted by run and round."""
-        return self.trace_columns(None).sort_values(["run", "round"], ignore_index=True)
-
-    def trace_columns(self, names: list[str] | None) -> pd.DataFrame:
-        """Some columns of the recorded rounds of all runs, or all of them.
+    def done(self) -> dict[str, Done]:
+        """The finished batches, by the ids of their runs.
 
         Raises:
-            InvalidInput: the traces are missing or damaged.
+            InvalidInput: a batch was written by a newer efsim, or by one that did not say which runs it holds.
         """
-        try:
-            return pd.read_parquet(self.folder / TRACES, columns=names)
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInput(f"{self.folder / TRACES} is damaged: {error}") from error
+        files = sorted((self.folder / TRACES).glob("*.parquet"))
+        return {row["run"]: batch for batch in map(read_done, files) if batch for row in batch.rows}
 
+    # --- writing --------------------------------------------------------------------------------------------------
 
-def load_results(folder: Path) -> Results:
-    """Read a complete results folder.
+    def begin(self, config: Config) -> None:
+        """From now on the folder is that of the config; a table of runs is taken away, it is made anew at the end.
 
-    Raises:
-        InvalidInput: the folder is missing, incomplete or damaged.
-    """
-    if not (folder / CONFIG).exists():
-        raise InvalidInput(f"{folder} is not a results folder: it has no {CONFIG}")
-    if not (folder / RUNS).exists():
-        raise InvalidInput(f"{folder} is not complete: it has no {RUNS}; `efsim run {folder / CONFIG}` computes it")
-    try:
-        raw = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        runs = pd.read_parquet(folder / RUNS)
-        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder} is damaged: {error}") from error
-    missing = [name for name in NEEDED_COLUMNS if name not in runs]
-    if missing:
-        raise InvalidInput(f"{folder / RUNS} is damaged: it has no column {', '.join(missing)}")
-    return Results(folder, parse_config(raw), runs, provenance)
+        Raises:
+            CannotWrite: the folder cannot be written to.
+        """
+        if self.complete:
+            (self.folder / RUNS).unlink()
+        self.rewrite_config(config)  # first: without it nobody could tell what the rest is
+        self._make(self.folder / TRACES)
+
+    def rewrite_config(self, config: Config) -> None:
+        """The config in the folder is the given one from now on."""
+        self._make(self.folder)
+        if not (self.folder / CONFIG).exists() or self.raw_config() != config.raw:
+            with whole_file(self.folder / CONFIG) as path:
+                path.write_text(write_toml(config.raw), encoding="utf-8")
+
+    def checkpoints(self, key: str, wanted: Callable[[], bool]) -> CheckpointFiles:
+        """Those of the batch."""
+        return CheckpointFiles(self.folder / CHECKPOINTS, key, wanted)
+
+    def write_batch(
+        self, key: str, traces: pd.DataFrame, theorems: list[str], rows: list[dict[str, Any]], taken: dict[str, Any]
+    ) -> None:
+        """The recorded rounds of a batch, and beside them the rows of its runs and what it took; this finishes it."""
+        done = Done(self.folder / TRACES / f"{key}.parquet", theorems, rows, taken)
+        write_done(done, pa.Table.from_pandas(traces, preserve_index=False))
+
+    def finish(self, ids: list[str], provenance: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+        """The table of these runs, in this order, and where they come from; this completes the folder.
+
+        `provenance` makes what is said of the sweep from what is said of its batches.
+        """
+        done = self.done()
+        batches = list({batch.path: batch for batch in done.values()}.values())
+        widen(batches)
+        origin = provenance([batch.taken for batch in batches])
+        rows = {row["run"]: row for batch in batches for row in batch.rows}
+        write_json(self.folder / PROVENANCE, {"format": FORMAT} | origin)
+        table = runs_table([rows[run] for run in ids])
+        write_table(self.folder / RUNS, pa.Table.from_pandas(table, preserve_index=False), origin)
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.store import Results
+from experiments.results import Results
 from experiments.tables import number, render
 
 __all__ = ["summarize"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.controls import control_verdicts
-from experiments.store import Results, load_results
+from experiments.results import Results, load_results
 from experiments.verdict_table import markdown_table, totals
 from experiments.verdicts import judge
 

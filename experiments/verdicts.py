@@ -15,7 +15,7 @@ import numpy as np
 from experiments.columns import VERDICT_FIGURES, column
 from experiments.evidence import Bets, Standard
 from experiments.judging import Finding, Judgement, judge_run, judge_seeds, worst
-from experiments.store import Results
+from experiments.results import Results
 from problems import InvalidInput
 from problems.registry import registered
 from simulator import Method, Theorem

@@ -2,6 +2,9 @@
 
 A named set is read from the folder in the environment variable EFSIM_DATA, else from the user's cache, else
 downloaded into that cache. Each time, its uncompressed text is checked against the sha256 in the table below.
+
+A download goes over https alone, redirects included, and ends at MOST_DOWNLOAD bytes, announced or received. It is
+unpacked and checked in a folder of its own and then moved into the cache, which so holds the whole text or none.
 """
 
 import hashlib
@@ -21,6 +24,8 @@ __all__ = [
     "DatasetInfo",
     "Found",
     "Labels",
+    "absolute",
+    "data_checksum",
     "dataset_infos",
     "dataset_names",
     "load_dataset",
@@ -59,6 +64,9 @@ class _Known(NamedTuple):
     sha256: str  # of the uncompressed text with LF line endings and a final newline
 
 
+MOST_DOWNLOAD = 64 * 2**20  # bytes; the largest set of the table has 4 million
+_PATIENCE = 30  # seconds without an answer or a byte of it
+_SCHEME = "https://"
 _SITE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
 # Name, samples, features, how the site holds it ("none": a derived set, whose text it does not hold), sha256.
 _TABLE = """
@@ -121,6 +129,29 @@ def load_dataset(name_or_path: str | Path, labels: Labels = "binary") -> Dataset
     return dataset._replace(labels=_signs(dataset, labels))
 
 
+def absolute(name_or_path: str) -> str:
+    """The path of a file such that it is found from any folder; names as they are."""
+    named = name_or_path in dataset_names() or not _is_path(name_or_path)
+    return name_or_path if named else os.path.abspath(name_or_path)
+
+
+def data_checksum(name_or_path: str | Path) -> str:
+    """sha256 of what `load_dataset` would read, as hexadecimal digits.
+
+    Of a named set it is that of the table, because a set with another one is refused; of a file that of its
+    uncompressed text, so that it does not depend on where the file is or how it is packed.
+
+    Raises:
+        InvalidInput: an unknown name, or a file that cannot be read.
+    """
+    name = str(name_or_path)
+    if name_or_path in _KNOWN:
+        return _KNOWN[name].sha256
+    if name_or_path in _BUNDLED:
+        return hashlib.sha256(b"".join(array.tobytes() for array in _BUNDLED[name].load())).hexdigest()
+    return hashlib.sha256(_text(name_or_path)).hexdigest()
+
+
 def dataset_names() -> tuple[str, ...]:
     """The names that `load_dataset` knows, bundled ones first."""
     return (*_BUNDLED, *_KNOWN)
@@ -138,14 +169,18 @@ def dataset_infos() -> tuple[DatasetInfo, ...]:
 
 def _load(name_or_path: str | Path) -> Dataset:
     name = str(name_or_path)
-    if isinstance(name_or_path, Path):
-        return Dataset(name, *parse(read_text(name_or_path), name))
-    if name in _BUNDLED:
+    if name_or_path in _BUNDLED:
         return Dataset(name, *_BUNDLED[name].load())
-    if name in _KNOWN:
+    if name_or_path in _KNOWN:
         return _load_known(name)
-    if _is_path(name):
-        return Dataset(name, *parse(read_text(Path(name)), name))
+    return Dataset(name, *parse(_text(name_or_path), name))
+
+
+def _text(name_or_path: str | Path) -> bytes:
+    """The text of a file."""
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or _is_path(name):
+        return read_text(Path(name))
     hint = "a path to LIBSVM text works too; named sets are looked for in the folder EFSIM_DATA first"
     raise InvalidInput(f"{unknown_name('dataset', name, dataset_names())} ({hint})")
 
@@ -246,21 +281,47 @@ def _download(name: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(name, _SITE + address, target)
-    except (OSError, InvalidInput) as error:
+    except (OSError, ValueError) as error:
         hint = f"try again, or put {address} into a folder and name that folder in EFSIM_DATA"
         raise InvalidInput(f"cannot download {_SITE}{address} to {target}: {error}; {hint}") from error
     return target
 
 
 def _fetch(name: str, url: str, target: Path) -> None:
-    import pooch
-
     # The temporary folder stands beside the target, so that the last step is a rename, which is atomic.
     with TemporaryDirectory(dir=target.parent) as folder:
         file = Path(folder, Path(url).name)
-        pooch.HTTPDownloader(stream=False)(url, str(file), pooch=None)  # a stream would leave its socket open
+        _save(url, file)
         file.write_bytes(_verified(name, read_text(file), "the download"))
         file.replace(target)
+
+
+def _save(url: str, file: Path) -> None:
+    """What the address holds, into the file.
+
+    Raises:
+        OSError: no connection, no such thing at the address, or the answer breaks off.
+        InvalidInput: an address or a redirect that is not https, or more than MOST_DOWNLOAD bytes.
+    """
+    import requests
+
+    with requests.Session() as session:
+        for scheme in {*session.adapters} - {_SCHEME}:
+            del session.adapters[scheme]  # so that a redirect cannot use it either
+        try:
+            with session.get(url, stream=True, timeout=_PATIENCE) as response, file.open("wb") as saved:
+                response.raise_for_status()
+                _check_download_size(int(response.headers.get("Content-Length", 0)))
+                for block in response.iter_content(2**16):
+                    _check_download_size(saved.tell() + len(block))
+                    saved.write(block)
+        except requests.exceptions.InvalidSchema as error:
+            raise InvalidInput(f"{error}; accepted is {_SCHEME} alone") from error
+
+
+def _check_download_size(size: int) -> None:
+    if size > MOST_DOWNLOAD:
+        raise InvalidInput(f"the download is larger than {MOST_DOWNLOAD / 2**20:g} MiB, which is the limit")
 
 
 def _verified(name: str, text: bytes, source: str) -> bytes:

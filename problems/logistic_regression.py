@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from problems.arrays import check_size
 from problems.datasets import Labels
 from problems.errors import InvalidInput
 from problems.linear_prediction import LinearPrediction, RegularizerKind
@@ -128,6 +129,7 @@ class LogisticRegression(LinearPrediction):
         Raises:
             InvalidInput: a number out of its range, or constants that no such problem has.
         """
+        check_size("features", workers, samples, dim)
         offset = make_regularizer(regularizer, strength).highest_curvature
         curvatures = curvatures_beside(offset, workers, mean_smoothness, smoothness_ratio, profile)
         made = shared_features(workers, dim, samples, curvatures / cls.curvature, seed)

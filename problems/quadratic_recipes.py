@@ -144,6 +144,7 @@ def worst_case_arrays(smoothness: float, pl_constant: float, workers: int, dim: 
     check_count("workers", workers, 1)
     if dim not in (1, 2):
         raise InvalidInput(f"dim must be 1 or 2, not {dim}")
+    check_size("matrices", workers, dim, dim)
     check_positive("smoothness", smoothness)
     lowest = rounding_level(2, smoothness)
     if not lowest < pl_constant < smoothness:

@@ -5,6 +5,7 @@ package's folder or anywhere else, is therefore all that an extension needs.
 """
 
 import inspect
+import os
 import sys
 import traceback
 from abc import ABCMeta
@@ -71,7 +72,7 @@ def load_plugin(path: str | PathLike[str]) -> ModuleType:
     Raises:
         InvalidInput: there is no such file, its code fails (the message has the line), or a class in it cannot be used.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # also where Path.is_file raises: a name that is too long
         raise InvalidInput(f"cannot read the plugin {path}: there is no such file; a plugin is a Python file")
     file = Path(path).resolve()
     name = f"efsim_plugin_{sha256(str(file).encode()).hexdigest()[:12]}"

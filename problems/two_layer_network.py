@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from problems.arrays import check_size
 from problems.curvature import hessian_norm
 from problems.datasets import load_dataset
 from problems.partition import Remainder, Split, partition
@@ -22,6 +23,7 @@ __all__ = ["TwoLayerNetwork", "estimation_points", "tanh_difference"]
 # Standard deviations of the normal parameters at which curvatures are looked at, as often as POINTS_PER_SCALE says.
 SCALES = (0.1, 0.3, 1.0)
 POINTS_PER_SCALE = 4
+NUM_POINTS = 2 * len(SCALES) * POINTS_PER_SCALE + 1  # with the origin and the midpoints
 ESTIMATE_SEED = 0
 
 
@@ -54,6 +56,8 @@ class TwoLayerNetwork(FiniteSum):
         """
         check_count("hidden", hidden, 1)
         shards = Shards.from_arrays(features, targets)
+        check_size("values of the hidden units", *shards.weights.shape, hidden)
+        check_size("points at which curvatures are looked at,", NUM_POINTS, hidden, shards.features.shape[2] + 2)
         unknown = cls(shards, jnp.zeros(()), jnp.zeros(len(shards.weights)), jnp.zeros_like(shards.weights), hidden)
         mean, own, samples = _largest_curvatures(unknown, estimation_points(unknown.dim))
         return cls(shards, mean, own, samples, hidden)

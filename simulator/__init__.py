@@ -63,6 +63,9 @@ from simulator.trace import Trace
 from simulator.traffic import Size, Traffic, dense, nothing, traffic
 from simulator.verdict import Verdict
 
+# Raised when the numbers of a run change, beyond rounding: what was computed before is then computed anew.
+NUMERICAL_VERSION = 1
+
 __all__ = [
     "CLAG",
     "DCGD",
@@ -84,6 +87,7 @@ __all__ = [
     "L1",
     "LAG",
     "MARINA",
+    "NUMERICAL_VERSION",
     "QSGD",
     "Adversarial",
     "Assumption",

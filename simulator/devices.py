@@ -7,6 +7,7 @@ thread a device.
 """
 
 import math
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from problems import Problem
 
-__all__ = ["free_memory", "lanes_that_fit", "multiplications", "spread", "workers_mesh"]
+__all__ = ["SHARING", "free_memory", "lanes_that_fit", "multiplications", "spread", "workers_mesh"]
 
 T = TypeVar("T")
 
@@ -27,6 +28,8 @@ LEAST_WORK = 1e7
 # and what a round needs in between. (Measured: 1.4 to 8, see tests/test_devices.py.)
 WORKING_COPIES = 12
 MOST_LANES = 2**31
+# Environment variable: processes like this one that share the machine's memory.
+SHARING = "EFSIM_PROCESSES"
 MEMINFO = Path("/proc/meminfo")  # of Linux
 
 
@@ -62,12 +65,15 @@ def lanes_that_fit(problem: Problem, itemsize: int, mesh: Mesh) -> int:
 
 
 def free_memory(mesh: Mesh) -> float:
-    """Bytes that may be used, on all devices together; half of what the host has free is left to others."""
+    """Bytes that may be used, on all devices together; half of what the host has free is left to others.
+
+    Processes like this one share the rest: as many as the environment variable EFSIM_PROCESSES says.
+    """
     statistics = [device.memory_stats() for device in mesh.devices.flat]
     if all(statistics):
         return sum(each["bytes_limit"] - each["bytes_in_use"] for each in statistics)
     try:
         lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
-        return 1024 * int(lines["MemAvailable"].split()[0]) / 2
+        return 1024 * int(lines["MemAvailable"].split()[0]) / 2 / int(os.environ.get(SHARING, "1"))
     except (OSError, KeyError, ValueError):  # a system that does not tell
         return math.inf

@@ -26,11 +26,12 @@ from simulator.arguments import (
     check_pytrees,
     check_start,
 )
+from simulator.checkpoints import Checkpoints, as_arrays, with_arrays
 from simulator.checks import factors
 from simulator.constants import Constants, constants_of
 from simulator.devices import lanes_that_fit, multiplications, spread, workers_mesh
 from simulator.method import Method
-from simulator.program import Program, Record, Run, Setting, Tally, advance, narrow, start
+from simulator.program import Program, Record, Run, Setting, Tally, advance, narrow, placed, start
 from simulator.theorem import Theorem
 from simulator.trace import Trace
 from simulator.traffic import Payload
@@ -42,6 +43,8 @@ __all__ = ["simulate"]
 RECORDS_PER_CHUNK = 32
 # Multiplications of one call: some seconds, after which the host can show progress or stop.
 WORK_PER_CHUNK = 1e11
+# Multiplications in the time that the operations of a round take to begin, however small they are.
+LEAST_WORK_OF_A_ROUND = 1e6
 # Multiplications that are worth the compilation of a program with fewer lanes.
 WORK_OF_COMPILING = 1e11
 
@@ -62,6 +65,7 @@ def simulate(
     payload: Payload = 32,
     theorems: Sequence[Theorem] | None = None,
     progress: Callable[[int], object] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trace:
     """Run `method` on `problem` and judge it by theorems at every round.
 
@@ -75,7 +79,10 @@ def simulate(
         precision: "float64" or "float32", in which descent can hardly be judged.
         payload: bits that a float costs to send, 32 or 64, whatever the precision.
         theorems: to judge by instead of the method's own, names unique; they read the method's states.
-        progress: called with the number of rounds done since the last call, summed over the runs.
+        progress: called with the number of rounds done since the last call, summed over the runs. What it raises ends
+            the simulation; those of a checkpoint are told first.
+        checkpoints: where to go on from, and where to leave what is needed for it: the result is the same, to the last
+            bit on the same devices.
 
     Returns:
         The trace; arrays of stepsizes and seeds give values [S, K, R], a single one of either leaves its axis out.
@@ -99,9 +106,13 @@ def simulate(
     batch = _prepare(problem, constants, applicable, payload, precision, len(stepsizes.ravel()) * len(seeds.ravel()))
     shared = (batch.setting, jnp.asarray(start_point, precision), jnp.asarray(target, precision))
     lanes = [lane.ravel() for lane in np.meshgrid(stepsizes, seeds, indexing="ij")]
-    parts = [
-        _simulate(batch, schedule, _start(batch, shared, *part), progress)
+    begun = (
+        _start(batch, shared, *part)
         for part in zip(*(np.array_split(lane, batch.parts) for lane in lanes), strict=True)
+    )
+    parts = [
+        _simulate(batch, schedule, position, Observer(f"{number}-of-{batch.parts}", checkpoints, progress))
+        for number, position in enumerate(begun, 1)
     ]
     shape = stepsizes.shape + seeds.shape
     runs = jax.tree.map(lambda *leaves: _unravelled(np.concatenate(leaves, axis=-1), shape), *parts)
@@ -165,14 +176,15 @@ class Schedule(NamedTuple):
 
     recorded: np.ndarray  # [R]
 
-    def chunks(self, rounds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Consecutive parts of at most RECORDS_PER_CHUNK stops and about so many rounds.
+    def chunks(self, rounds: int, done: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Consecutive parts, from the round `done` on, of at most RECORDS_PER_CHUNK stops and about so many rounds.
 
         A part is the numbers of rounds from one stop to the next, and which stops are recorded; where recorded rounds
         are far apart, there are others between them.
         """
         last = int(self.recorded[-1])
         stops = np.union1d(self.recorded, np.arange(0, last, rounds))
+        stops = np.union1d(stops[stops > done], done)
         counts, kept = np.diff(stops), np.isin(stops[1:], self.recorded)
         begin = 0
         while begin < len(counts):
@@ -197,7 +209,39 @@ class Results(NamedTuple):
     latest: Record  # leaves [..., S]
 
 
-def _start(batch: Batch, shared: Any, stepsizes: np.ndarray, seeds: np.ndarray) -> tuple[Runs, Results]:
+class Position(NamedTuple):
+    """How far a part has come: all that the rounds after it depend on, and what was recorded before."""
+
+    running: Runs
+    results: Results
+    rows: Record  # leaves [r, ..., S]
+    done: np.ndarray  # rounds, []
+
+
+class Observer(NamedTuple):
+    """Who is told about the rounds of a part."""
+
+    name: str  # of the part
+    checkpoints: Checkpoints | None
+    progress: Callable[[int], object] | None
+
+    def resumed(self, begun: Position) -> Position | None:
+        """The last checkpoint; None where there is none that fits."""
+        arrays = None if self.checkpoints is None else self.checkpoints.load(self.name)
+        position = None if arrays is None else with_arrays(begun, arrays)
+        if position is not None and self.progress is not None:
+            self.progress(int(position.done) * len(begun.running.lanes))
+        return position
+
+    def advanced(self, rounds: int, position: Callable[[], Position]) -> None:
+        """So many rounds have been done, summed over the runs."""
+        if self.checkpoints is not None:
+            self.checkpoints.offer(self.name, lambda: as_arrays(position()))
+        if self.progress is not None:
+            self.progress(rounds)
+
+
+def _start(batch: Batch, shared: Any, stepsizes: np.ndarray, seeds: np.ndarray) -> Position:
     """The runs with these stepsizes [S] and seeds [S] at round 0."""
     gammas = jnp.asarray(stepsizes, shared[1].dtype)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
@@ -205,24 +249,29 @@ def _start(batch: Batch, shared: Any, stepsizes: np.ndarray, seeds: np.ndarray) 
     numbers = jax.tree.map(lambda table: jnp.asarray(table, gammas.dtype), numbers)
     runs, first = start(batch.program, shared, gammas, keys, numbers)
     check_start(first.loss, first.grad_norm_sq)
-    return Runs(np.arange(len(stepsizes)), gammas, runs), jax.tree.map(np.array, Results(runs.tally, first))
+    results = jax.tree.map(np.array, Results(runs.tally, first))
+    row = jax.tree.map(lambda leaf: leaf[None].copy(), results.latest)
+    return Position(Runs(np.arange(len(stepsizes)), gammas, runs), results, row, np.zeros((), int))
 
 
-def _simulate(
-    batch: Batch, schedule: Schedule, begun: tuple[Runs, Results], progress: Callable[[int], object] | None
-) -> tuple[Tally, Record]:
+def _simulate(batch: Batch, schedule: Schedule, begun: Position, observer: Observer) -> tuple[Tally, Record]:
     """Chunk after chunk to the last round. -> the tally there [..., S], and records [R, ..., S], on the host."""
-    running, results = begun
-    rows = [jax.tree.map(lambda leaf: leaf[None].copy(), results.latest)]
-    left = int(schedule.recorded[-1])
-    for counts, kept in schedule.chunks(max(1, int(WORK_PER_CHUNK / (batch.work * len(running.lanes))))):
-        running = _without_ended(batch, running, results.tally.diverged_round, left)
+    lanes, last = len(begun.running.lanes), int(schedule.recorded[-1])
+    running, results, row, done = observer.resumed(begun) or begun
+    running = running._replace(runs=placed(batch.program, batch.setting, running.runs))
+    rows = [row]
+    rounds = max(1, int(WORK_PER_CHUNK / max(batch.work * lanes, LEAST_WORK_OF_A_ROUND)))
+    for counts, kept in schedule.chunks(rounds, int(done)):
+        running = _without_ended(batch, running, results.tally.diverged_round, last - int(done))
         running, records = _advance(batch, running, counts, results)
         rows.append(jax.tree.map(lambda leaf: leaf[kept], records))  # noqa: B023  (used at once)
-        left -= int(counts.sum())
-        if progress is not None:
-            progress(int(counts.sum()) * len(results.tally.diverged_round))
-    return results.tally, jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
+        done = done + counts.sum()
+        observer.advanced(int(counts.sum()) * lanes, lambda: Position(running, results, _joined(rows), done))  # noqa: B023
+    return results.tally, _joined(rows)
+
+
+def _joined(rows: list[Record]) -> Any:
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
 def _advance(batch: Batch, running: Runs, counts: np.ndarray, results: Results) -> tuple[Runs, Record]:

@@ -38,7 +38,7 @@ from simulator.method import Method
 from simulator.theorem import Theorem
 from simulator.traffic import Payload, Size
 
-__all__ = ["Program", "Record", "Run", "Setting", "Tally", "advance", "narrow", "start"]
+__all__ = ["Program", "Record", "Run", "Setting", "Tally", "advance", "narrow", "placed", "start"]
 
 
 class Tally(NamedTuple):
@@ -151,7 +151,7 @@ def start(
         return run, _record(program, setting, gamma, run)
 
     runs, record = over_lanes(start_one, shared, gammas, keys, factors)
-    return _placed(program, shared[0], runs), record
+    return placed(program, shared[0], runs), record
 
 
 def _place(program: Program, setting: Setting, state: Any) -> Place:
@@ -159,7 +159,8 @@ def _place(program: Program, setting: Setting, state: Any) -> Place:
     return Place(state, evaluation if program.follows_model else evaluation._replace(memory=()))
 
 
-def _placed(program: Program, setting: Setting, runs: Run) -> Run:
+def placed(program: Program, setting: Setting, runs: Run) -> Run:
+    """The runs, their workers split over the devices."""
     return runs._replace(place=spread(runs.place, program.mesh, setting.problem.num_workers))
 
 
@@ -181,13 +182,13 @@ def advance(
         return runs, jax.tree.map(lambda column, value: column.at[index].set(value), records, row)
 
     runs, records = lax.fori_loop(0, number, advance_and_record, (runs, blank))
-    return _placed(program, setting, runs), records
+    return placed(program, setting, runs), records
 
 
 @partial(jax.jit, static_argnums=0)
 def narrow(program: Program, setting: Setting, runs: Run, lanes: Array) -> Run:
     """Some of the runs. leaves [..., S], lanes [s] -> leaves [..., s]."""
-    return _placed(program, setting, jax.tree.map(lambda leaf: leaf[..., lanes], runs))
+    return placed(program, setting, jax.tree.map(lambda leaf: leaf[..., lanes], runs))
 
 
 def _one_round(program: Program, setting: Setting, gamma: Array, run: Run) -> Run:

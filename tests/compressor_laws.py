@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from compressor_examples import DIM
-from quick import quick_jit
 
 from simulator import Compressor, Size
 
@@ -81,7 +80,7 @@ LENGTHS = lengths(STACKED)
 UNITS = STACKED / LENGTHS
 
 
-@quick_jit
+@jax.jit
 def draws(compressor: Compressor, rows: jax.Array) -> jax.Array:
     """C of every row for many keys, [R, DRAWS, d]; [R, 2, d] for a deterministic compressor. Parameters are traced."""
     keys = jax.random.split(jax.random.key(0), 2 if compressor.deterministic else DRAWS)
@@ -124,7 +123,7 @@ def workers_of(compressor: Compressor) -> int:
     return getattr(getattr(compressor, "compressor", compressor), "workers", 4)
 
 
-@quick_jit
+@jax.jit
 def draws_of_workers(compressor: Compressor, rows: jax.Array) -> jax.Array:
     """The compressed rows [S, n, d] of n workers, for many keys. -> [S, DRAWS, n, d]."""
     keys = jax.random.split(jax.random.key(1), 2 if compressor.deterministic else DRAWS)

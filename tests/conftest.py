@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import jax
 import pytest
-from quick import quick_engine  # noqa: F401  (a fixture)
+from compiling import quick_compiler
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiled programs go to pytest's own cache, which all processes of a run share."""
+    """Programs are optimised little, but in long runs, and go to pytest's own cache, which all processes share."""
+    if config.option.markexpr != "soak":
+        quick_compiler()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
     folder = str(config.cache.mkdir("compiled"))

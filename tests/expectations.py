@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from instances import Samples
-from quick import quick_jit
 
 from problems import LogisticRegression, Problem
 from problems.pytrees import frozen_pytree
@@ -195,4 +194,4 @@ def states(method: Method, problem: Problem, gamma: float, count: int) -> Any:
         )
 
     points = np.random.default_rng(0).standard_normal((count, DIM))
-    return quick_jit(jax.vmap(state_of))(points, jax.random.split(jax.random.key(0), count))
+    return jax.jit(jax.vmap(state_of))(points, jax.random.split(jax.random.key(0), count))

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from expectations import Outcomes, declared_slack, outcomes
-from quick import quick_jit
 
 from problems import Problem
 from simulator import GradientOracle, Method, Theorem, constants_of, simulate
@@ -63,7 +62,7 @@ def expected_slacks(
         ]
 
     of_all = jax.vmap(jax.vmap(jax.vmap(slacks_and_sizes, (None, 0, None)), (None, None, 0)), (0, None, None))
-    found = quick_jit(jax.vmap(of_all, (0, None, None)))(gammas, cases.values, points)
+    found = jax.jit(jax.vmap(of_all, (0, None, None)))(gammas, cases.values, points)
     means = [[np.asarray(part)[own] @ cases.probabilities for part in pair] for own, pair in enumerate(found)]
     return [float(np.min(slacks / sizes)) + EXPECTATION_ROUNDING for slacks, sizes in means]
 

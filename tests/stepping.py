@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from instances import instance
-from quick import quick_jit
 from references import START
 
 from simulator import Method
@@ -22,7 +21,7 @@ class Walk(NamedTuple):
     downlink: list[float]
 
 
-@quick_jit
+@jax.jit
 def _walk(problem: Any, method: Method, gamma: Any, rounds: Any, key: Any) -> Any:
     def bits(state: Any) -> Any:
         return jnp.array([size.total(32) for size in state.traffic])

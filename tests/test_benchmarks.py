@@ -28,7 +28,7 @@ MODELS: dict[str, Model] = {
     "dense": DenseQuadratic(3, 7),
 }
 MACHINE = Machine(flops=1e9, bandwidth=1e9)  # measuring a real one takes seconds
-pytestmark = pytest.mark.usefixtures("quick_engine", "few_theorems")
+pytestmark = pytest.mark.usefixtures("few_theorems")
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compiling import compilations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from instances import DIM, instance
 from numpy.testing import assert_allclose, assert_array_equal
-from quick import compilations
 
 from simulator import EF21, GD, Method, RandK, TopK, Trace, engine, simulate
 from simulator.engine import RECORDS_PER_CHUNK, Schedule
@@ -94,7 +94,6 @@ def test_other_chunks_would_be_seen(counts, kept):
 # --- compilation ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_nothing_is_compiled_from_chunk_to_chunk_nor_from_call_to_call(caplog, monkeypatch):
     told: list[int] = []
     first = compilations(caplog, lambda: run([0.1, 0.2], 40, record_every=5, progress=told.append))
@@ -111,10 +110,10 @@ def test_nothing_is_compiled_from_chunk_to_chunk_nor_from_call_to_call(caplog, m
     # and where recorded rounds are so far apart that the host stops between them
     work = engine.multiplications(instance("dense").problem)
     monkeypatch.setattr(engine, "WORK_PER_CHUNK", 10 * 2 * work)
+    monkeypatch.setattr(engine, "LEAST_WORK_OF_A_ROUND", 0)
     assert compilations(caplog, lambda: call(1000, 1000, 100)) == []
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_another_shape_is_compiled(caplog):
     run([0.1, 0.2], 3)
     assert compilations(caplog, lambda: run([0.1, 0.2, 0.3], 3))
@@ -155,7 +154,6 @@ def values(trace: Trace) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.usefixtures("quick_engine")
 @pytest.mark.parametrize("method", [EF21(TopK(2)), EF21(RandK(2))], ids=["deterministic", "random"])
 def test_leaving_ended_runs_out_changes_nothing(method, monkeypatch):
     lanes = advanced_lanes(monkeypatch)
@@ -181,7 +179,6 @@ def test_leaving_ended_runs_out_changes_nothing(method, monkeypatch):
     assert not np.allclose(fewer.final_point[STAY[0]], every.final_point[STAY[1]], rtol=1e-10)
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_runs_are_not_left_out_where_that_costs_more_than_it_saves(monkeypatch):
     lanes = advanced_lanes(monkeypatch)
     monkeypatch.setattr(engine, "RECORDS_PER_CHUNK", 4)
@@ -189,7 +186,6 @@ def test_runs_are_not_left_out_where_that_costs_more_than_it_saves(monkeypatch):
     assert set(lanes) == {len(MIXED)}
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_nothing_is_computed_once_all_runs_have_ended(monkeypatch):
     lanes, told = advanced_lanes(monkeypatch), []
     gone = left_out(monkeypatch, True, np.geomspace(1e3, 1e4, len(MIXED)), progress=told.append)
@@ -205,7 +201,6 @@ def test_nothing_is_computed_once_all_runs_have_ended(monkeypatch):
         assert_array_equal(values(gone)[name], value, err_msg=name)
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_bits_are_those_sent_until_the_end(monkeypatch):
     """A diverged run sends nothing more; whether it is still computed makes no difference."""
     trace = left_out(monkeypatch, True)
@@ -215,7 +210,6 @@ def test_bits_are_those_sent_until_the_end(monkeypatch):
     assert np.all(np.diff(trace.bits_per_worker[STAY]) > 0)
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_the_final_point_of_a_diverged_run_is_where_it_diverged(monkeypatch):
     trace = left_out(monkeypatch, True)
     lane = 1
@@ -231,7 +225,6 @@ def test_the_final_point_of_a_diverged_run_is_where_it_diverged(monkeypatch):
 # --- interrupts -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick_engine")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_what_progress_raises_stops_the_rounds(error, monkeypatch):
     lanes = advanced_lanes(monkeypatch)

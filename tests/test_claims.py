@@ -245,7 +245,6 @@ def test_a_selection_names_components_by_their_kind():
         small(ratio | {"of": {"method": {"compressor.k": 2}}}, problem=problem, method=[method])
 
 
-@pytest.mark.usefixtures("quick_engine")
 def test_a_sweep_from_config_to_claims(tmp_path):
     """Every theorem that has a verdict is a claim that is known before the sweep is computed."""
     stepsizes = {"rule": "smooth", "multiple": [1, 0.5, 0.25]}

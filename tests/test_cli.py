@@ -62,8 +62,9 @@ def test_the_results_folder_is_all_that_a_reader_needs(results):
     assert wanted <= set(traces.columns)
     assert {"L", "L_AM", "L_QM", "mu", "alpha", "stepsize", "status", "method.compressor.k"} <= set(runs.columns)
     provenance = json.loads((results / "provenance.json").read_text())
-    assert provenance["versions"]["jax"] and provenance["seeds"] == [0] and provenance["wall_seconds"] > 0
-    assert not list(results.rglob(".*"))  # no temporary file is left
+    (environment,) = provenance["environments"]
+    assert environment["versions"]["jax"] and provenance["seeds"] == [0] and provenance["wall_seconds"] > 0
+    assert [path.name for path in results.rglob(".*")] == [".lock"]  # no temporary file is left
 
 
 def test_the_config_as_run_repeats_the_sweep(config, tmp_path):

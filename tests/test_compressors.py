@@ -34,7 +34,6 @@ from compressor_laws import (
     variance_slacks,
     workers_of,
 )
-from quick import quick_jit
 
 from problems import InvalidInput, frozen_pytree
 from problems.registry import registered
@@ -68,7 +67,7 @@ def compressors(choose: Callable[[Compressor], bool] = lambda compressor: True) 
 every_compressor = compressors()
 
 
-compress = quick_jit(lambda compressor, key, x: compressor.compress(key, x))
+compress = jax.jit(lambda compressor, key, x: compressor.compress(key, x))
 
 
 def assert_holds(slacks: np.ndarray, chosen: np.ndarray | None = None) -> None:
@@ -361,7 +360,7 @@ def test_precision_and_shape_are_kept(compressor):
 @compressors(lambda compressor: bool(jax.tree.leaves(compressor)))
 def test_traced_parameters_give_the_same(compressor):
     key = jax.random.split(jax.random.key(0), 2 if compressor.deterministic else DRAWS)[0]
-    given = quick_jit(compressor.compress)(key, jnp.asarray(ROWS["random"]))
+    given = jax.jit(compressor.compress)(key, jnp.asarray(ROWS["random"]))
     np.testing.assert_allclose(found_at_rows(compressor)[[*ROWS].index("random"), 0], given, rtol=1e-14, atol=1e-15)
 
 

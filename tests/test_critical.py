@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from command_line import efsim, refused
 from numpy.testing import assert_allclose
-from quick import QUICK_ADVANCE, QUICK_START
 from scipy import stats
 
 from experiments.critical import CONVERGENCE, LANES, REACH, search
@@ -16,7 +15,6 @@ from experiments.exponents import fit_exponent
 from experiments.figures import save_figure
 from experiments.figures.critical import draw_critical
 from problems import InvalidInput
-from simulator import engine
 
 CONFIG = """
 name = "critical"
@@ -38,8 +36,6 @@ GD = "method=[{kind='gd', stepsize={rule='smooth'}}]"
 # almost L times the identity, so that the inequality of the descent lemma is attained
 ROUND = "problem={kind='quadratic', workers=3, dim=2, mean_smoothness=0.5, pl_constant=0.4999}"
 
-pytestmark = pytest.mark.usefixtures("quick_engine")
-
 
 def measured(config: Path, folder: Path, *overrides: str) -> pd.DataFrame:
     settings = [part for override in overrides for part in ("--set", override)]
@@ -59,10 +55,7 @@ def config(tmp_path_factory) -> Path:
 def results(config, tmp_path_factory) -> tuple[Path, str]:
     """A folder, and what was printed."""
     folder = tmp_path_factory.mktemp("results") / "critical"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "start", QUICK_START)
-        patch.setattr(engine, "advance", QUICK_ADVANCE)
-        done = efsim("critical", config, "--out", folder)
+    done = efsim("critical", config, "--out", folder)
     assert done.exit_code == 0, done.output
     return folder, done.stdout
 
@@ -168,7 +161,7 @@ def test_the_table_has_a_row_a_group_with_its_exponents(results):
     assert line[3:6] == ["4", "of", "4"] and float(line[6]) < -0.3 and float(line[8]) < -0.7
     (line,) = (line for line in lines if line[:1] == ["arithmetic-mean"] and "sign" in line)
     assert float(line[8]) == 0
-    assert (folder / "critical.json").exists() and not list(folder.rglob(".*"))
+    assert (folder / "critical.json").exists() and [path.name for path in folder.rglob(".*")] == [".lock"]
 
 
 def test_what_has_no_number_is_told_and_not_fitted(results):

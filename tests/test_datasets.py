@@ -26,14 +26,16 @@ COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.c
 TEXT = b"1 1:0.5 3:2\n2 2:-1\n1 1:1 # a comment\n"
 FEATURES = np.array([[0.5, 0, 2], [0, -1, 0], [1, 0, 0]])
 LABELS = np.array([-1.0, 1.0, -1.0])
+SITE, SCHEME = datasets._SITE, datasets._SCHEME  # as users have them
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no EFSIM_DATA, and a site that refuses connections."""
+    """An empty cache, no EFSIM_DATA, and a site that refuses connections, over http as the server below speaks it."""
     monkeypatch.delenv("EFSIM_DATA", raising=False)
     monkeypatch.setattr(datasets, "_cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(datasets, "_SITE", "http://127.0.0.1:1/")
+    monkeypatch.setattr(datasets, "_SCHEME", "http://")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return tmp_path / "cache"
 
@@ -56,6 +58,21 @@ def a1a(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Site(SimpleHTTPRequestHandler):
     requested: list[str] = []  # noqa: RUF012
+    redirects: dict[str, str] = {}  # noqa: RUF012  # from a path to an address
+    announced: str | None = None  # the size, if another than the file's; none at all where it is empty
+
+    def do_GET(self) -> None:
+        if self.path not in self.redirects:
+            return super().do_GET()
+        self.send_response(302)
+        self.send_header("Location", self.redirects[self.path])
+        self.end_headers()
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword == "Content-Length" and self.announced is not None:
+            value = self.announced
+        if value:
+            super().send_header(keyword, value)
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
         self.requested.append(self.path)
@@ -70,6 +87,8 @@ def site(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     folder = tmp_path / "site"
     folder.mkdir()
     Site.requested.clear()
+    Site.redirects.clear()
+    monkeypatch.setattr(Site, "announced", None)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=folder)) as server:
         monkeypatch.setattr(datasets, "_SITE", f"http://127.0.0.1:{server.server_port}/")
         thread = Thread(target=server.serve_forever, args=(0.01,))
@@ -202,6 +221,44 @@ def test_a_set_that_the_site_lacks_leaves_nothing_behind(site, cache, a1a):
 
 def test_no_connection_is_said_so(cache):
     assert "cannot download http://127.0.0.1:1/ijcnn1.bz2" in error_of("ijcnn1")
+
+
+def test_an_address_that_is_not_https_is_not_even_asked(site, cache, a1a, monkeypatch):
+    assert SITE.startswith("https://") and SCHEME == "https://"
+    monkeypatch.setattr(datasets, "_SCHEME", SCHEME)
+    (site / "a1a").write_bytes(TEXT)
+    assert "accepted is https:// alone" in error_of("a1a")
+    assert Site.requested == [] and list(cache.iterdir()) == []
+
+
+def test_a_redirect_may_not_change_the_scheme(site, cache, a1a):
+    (site / "moved").write_bytes(TEXT)
+    Site.redirects["/a1a"] = "/moved"
+    assert load_dataset("a1a").features.shape == (3, 4)
+    (cache / "a1a").unlink()
+    Site.redirects["/a1a"] = f"{datasets._SITE.replace('http:', 'https:')}moved"
+    message = error_of("a1a")
+    assert f"{Site.redirects['/a1a']!r}; accepted is http:// alone" in message
+    assert Site.requested == ["/a1a", "/moved", "/a1a"] and list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(("announced", "limit"), [("1000000000000", len(TEXT)), ("", len(TEXT) - 1)])
+def test_a_download_is_refused_at_the_limit_when_announced_and_when_it_arrives(
+    site, cache, a1a, monkeypatch, announced, limit
+):
+    (site / "a1a").write_bytes(TEXT)
+    monkeypatch.setattr(datasets, "MOST_DOWNLOAD", limit)
+    monkeypatch.setattr(Site, "announced", announced)
+    assert "MiB, which is the limit" in error_of("a1a")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("announced", ["many", "9" * 5000, "-1"])
+def test_an_answer_that_is_no_http_is_no_crash(site, cache, a1a, monkeypatch, announced):
+    (site / "a1a").write_bytes(b"1 1:1\n")
+    monkeypatch.setattr(Site, "announced", announced)
+    assert f"cannot download {datasets._SITE}a1a" in error_of("a1a")
+    assert list(cache.iterdir()) == []
 
 
 # Files

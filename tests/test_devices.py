@@ -108,7 +108,7 @@ def spied_devices(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @several_devices
-@pytest.mark.usefixtures("few_theorems", "quick_engine")
+@pytest.mark.usefixtures("few_theorems")
 @pytest.mark.parametrize("method", SPLIT_CASES.values(), ids=SPLIT_CASES)
 def test_two_devices_give_the_trace_of_one(method, monkeypatch):
     used = spied_devices(monkeypatch)
@@ -135,7 +135,7 @@ def in_parts(monkeypatch: pytest.MonkeyPatch, fitting: float, told: list[int], m
     return simulate(problem, method, stepsize=GAMMAS, rounds=40, record_every=20, x0=START, progress=told.append)
 
 
-@pytest.mark.usefixtures("few_theorems", "quick_engine")
+@pytest.mark.usefixtures("few_theorems")
 @pytest.mark.parametrize(("fitting", "parts"), [(3.5, 2), (4.0, 2), (2.2, 3), (0.1, 6)])
 def test_a_batch_that_does_not_fit_is_computed_in_parts(fitting, parts, monkeypatch, caplog):
     told: list[int] = []
@@ -155,7 +155,7 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts(fitting, parts, monkeypa
         assert_allclose(split.loss[::-1], whole.loss, rtol=1e-10)
 
 
-@pytest.mark.usefixtures("few_theorems", "quick_engine")
+@pytest.mark.usefixtures("few_theorems")
 def test_parts_of_unequal_size_keep_the_order_of_stepsizes_and_seeds(monkeypatch):
     def trace(fitting: float) -> Trace:
         problem = instance("dense").problem

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import compilations
 from instances import DIM, instance
 from numpy.testing import assert_allclose, assert_array_equal
-from quick import compilations
 
 from problems import InvalidInput, LeastSquares, Problem, Quadratic
 from problems.pytrees import frozen_pytree

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from expectations import declared_slack, outcomes, small_problem, states
 from method_examples import RANDOM
-from quick import quick_jit
 from random_cases import RANDOM_CASES
 
 from problems.registry import registered
@@ -59,7 +58,7 @@ def expectations(method: Method, theorems: list[Theorem], factors: np.ndarray) -
 
     of_all = jax.vmap(jax.vmap(jax.vmap(values_of, (None, 0, None)), (None, None, 0)), (0, None, None))
     middle = states(c.method, problem, 0.3 * float(largest[0]), 6)
-    found = quick_jit(of_all)(np.outer(largest, factors).ravel(), cases.values, middle)
+    found = jax.jit(of_all)(np.outer(largest, factors).ravel(), cases.values, middle)
     own = np.arange(len(largest) * len(factors)).reshape(len(largest), -1)
     return [[np.asarray(part)[own[index]] @ cases.probabilities for part in parts] for index, parts in enumerate(found)]
 
@@ -94,7 +93,7 @@ def test_outcomes_are_what_methods_draw():
     state, cases = jax.tree.map(lambda leaf: leaf[0], states(method, problem, 0.05, 1)), outcomes(method)
     keys = jax.random.split(jax.random.key(0), 20_000)
     gamma = jnp.asarray(0.05)
-    drawn = quick_jit(jax.vmap(lambda key: method.step(problem, gamma, state, key).estimates))(keys)
+    drawn = jax.jit(jax.vmap(lambda key: method.step(problem, gamma, state, key).estimates))(keys)
     step = jax.vmap(lambda outcome: outcome.step(problem, gamma, state, keys[0]).estimates)
     expected = np.tensordot(cases.probabilities, step(cases.values), 1)
     margin = 5 * np.std(drawn, axis=0) / np.sqrt(len(keys)) + 1e-12

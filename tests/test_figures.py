@@ -13,7 +13,7 @@ from experiments.config import parse_config
 from experiments.execute import run_sweep
 from experiments.figures import draw_figures, save_figures
 from experiments.raw_config import apply_overrides
-from experiments.store import Results, load_results
+from experiments.results import Results, load_results
 
 CONFIG = """
 name = "figures"

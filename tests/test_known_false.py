@@ -5,7 +5,6 @@ from functools import cache
 import pytest
 from known_false import KNOWN_FALSE
 
-pytestmark = pytest.mark.usefixtures("quick_engine")
 every_statement = pytest.mark.parametrize("name", KNOWN_FALSE)
 
 

@@ -15,7 +15,6 @@ from instances import DIM, SAMPLES, WORKERS, instance
 from jax import Array, lax
 from jax.extend import core
 from method_examples import CONTRACTIVE, UNBIASED
-from quick import quick_jit
 
 from problems import Problem
 from simulator import EF21, RandK, Sign, TopK, engine, lanes, program, simulate
@@ -59,7 +58,7 @@ def start_and_round(shared: tuple[Problem, Any], gamma: Array, x0: Array, key: A
     return one_round(shared, gamma, method.init(problem, x0, key), jax.random.fold_in(key, 1))
 
 
-@partial(quick_jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0)
 def both_ways(function: Callable[..., Any], shared: Any, *of_runs: Any) -> tuple[Any, Any]:
     return over_lanes(function, shared, *of_runs), vmapped(function, shared, *of_runs)
 
@@ -112,7 +111,7 @@ def test_the_draws_are_those_of_single_runs_bit_for_bit():
         return RandK(2).compress_rows(key, jnp.ones((WORKERS, DIM)))
 
     keys = jax.vmap(jax.random.key)(jnp.arange(LANES))
-    found, expected = quick_jit(lambda keys: (over_lanes(drawn, None, keys), vmapped(drawn, None, keys)))(keys)
+    found, expected = jax.jit(lambda keys: (over_lanes(drawn, None, keys), vmapped(drawn, None, keys)))(keys)
     assert_close(found, expected)
     assert np.any(found[..., 0] != found[..., 1])  # and runs differ
 
@@ -126,7 +125,7 @@ def test_selections_are_those_of_single_runs_bit_for_bit(k):
     def kept(k: Array, rows: Array) -> Array:
         return TopK(k).compress_rows(jax.random.key(0), rows)
 
-    found, expected = quick_jit(lambda k, x: (over_lanes(kept, k, x), vmapped(kept, k, x)))(k, values)
+    found, expected = jax.jit(lambda k, x: (over_lanes(kept, k, x), vmapped(kept, k, x)))(k, values)
     assert_close(found, expected)
 
 
@@ -171,7 +170,7 @@ def put_together(mix: tuple[bool, ...], shared: Sequence[Any], of_run: Sequence[
 
 def alone(function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[[tuple[bool, ...]], Any]:
     """What the function gives run by run, for any mix."""
-    one_run = quick_jit(function)
+    one_run = jax.jit(function)
 
     def expected(mix: tuple[bool, ...]) -> Any:
         values = [of_lanes(value) if varies else value for value, varies in zip(arguments, mix, strict=True)]
@@ -192,7 +191,7 @@ def together(function: Callable[..., Any], arguments: Sequence[Any]) -> dict[tup
         of_run = tuple(value for value, varies in zip(of_runs, mix, strict=True) if varies)
         return over_lanes(lambda shared, *of_run: function(*put_together(mix, shared, of_run)), shared, *of_run)
 
-    @quick_jit
+    @jax.jit
     def of_mixes(arguments: Sequence[Any], of_runs: Sequence[Any]) -> dict[str, Any]:
         return {name(mix): of_mix(mix, arguments, of_runs) for mix in mixes(arguments)}
 
@@ -545,7 +544,7 @@ def test_any_number_of_lanes(runs):
     # of one lane, of as many as there are workers or samples: no rule may tell an axis by its length
     points = jnp.asarray(numbers(DIM, runs))
     problem = instance("logistic-l2").problem
-    gradients = quick_jit(partial(over_lanes, lambda problem, x: problem.worker_gradients(x)))(problem, points)
+    gradients = jax.jit(partial(over_lanes, lambda problem, x: problem.worker_gradients(x)))(problem, points)
     expected = [problem.worker_gradients(x) for x in points.T]
     np.testing.assert_allclose(gradients, np.stack(expected, axis=-1), rtol=1e-12, atol=1e-14)
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from evaluations import points
 from instances import INSTANCES, MORE_INSTANCES, Instance, instance
-from quick import quick_jit
 from test_problems import exact_loss, numbers
 
 from problems import Evaluation, LogisticRegression, Problem
@@ -31,7 +30,7 @@ def ends(problem: Problem, start: jax.Array, stops: jax.Array) -> tuple[Evaluati
     return evaluation(start), jax.vmap(evaluation)(stops)
 
 
-@quick_jit
+@jax.jit
 def changes(problem: Problem, start: jax.Array, stops: jax.Array) -> dict[str, jax.Array]:
     """f at the stops less f at the start, by what is tested and by what is not good enough. [K]; "nothing" []."""
     here, there = ends(problem, start, stops)
@@ -122,7 +121,7 @@ def single_predictions() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_changes_of_single_predictions():
     problem = LogisticRegression.from_arrays([[[1.0]]], [[1.0]])  # f(x) = log(1 + exp(-x))
 
-    @quick_jit
+    @jax.jit
     def found(problem: Problem, start: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
         def of_one(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
             here, there = (problem.evaluation(x, problem.worker_gradients(x)) for x in (a[None], b[None]))
@@ -148,7 +147,7 @@ def test_both_formulas_are_good_where_one_takes_over_from_the_other(monkeypatch)
         monkeypatch.setattr("problems.logistic_regression.SHORT_CHANGE", limit)
         single = LogisticRegression.from_arrays([[[1.0]]], [[1.0]])
 
-        @quick_jit  # made anew, so that it sees the limit
+        @jax.jit  # made anew, so that it sees the limit
         def found(start: jax.Array, end: jax.Array) -> jax.Array:
             slopes = single.phi_slope(start, 0.0) + single.phi_slope(end, 0.0)
             return slopes * (end - start) / 2 + jax.vmap(single.data_rest)(start[:, None, None], end[:, None, None])

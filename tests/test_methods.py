@@ -65,7 +65,7 @@ from simulator import (
     traffic,
 )
 
-trajectories_only = pytest.mark.usefixtures("without_theorems", "quick_engine")
+trajectories_only = pytest.mark.usefixtures("without_theorems")
 INITIALS = ("gradient", "compressed", "zero")
 EXAMPLES = method_examples(TopK(2), RandK(2, scaled=True))
 every_method = pytest.mark.parametrize("method", EXAMPLES.values(), ids=EXAMPLES)

@@ -120,17 +120,32 @@ def test_mistakes_in_a_config_are_told_without_a_traceback(pytester, small):
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_mistake_that_shows_when_the_sweep_is_computed(pytester, small, monkeypatch):
-    from problems import InvalidInput
-
+def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(config: object, folder: object) -> None:
-        raise InvalidInput("no space left")
+        raise error
 
     monkeypatch.setattr("experiments.execute.run_sweep", refuse)
-    done = pytester.runpytest_inprocess(small)
-    done.assert_outcomes(errors=3)
-    done.stdout.fnmatch_lines(["no space left"])
-    done.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_mistake_that_shows_when_the_sweep_is_computed(pytester, small, monkeypatch):
+    from experiments.execute import Failure, SweepFailed
+    from problems import InvalidInput
+
+    failed = SweepFailed(Path("there"), [Failure("batch 1", "no space left", "")], 2)
+    for error in (InvalidInput("no space left"), failed):
+        raising(monkeypatch, error)
+        done = pytester.runpytest_inprocess(small)
+        done.assert_outcomes(errors=3)
+        done.stdout.fnmatch_lines(["*no space left"])
+        done.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_what_interrupts_a_sweep_interrupts_the_tests(pytester, small, monkeypatch):
+    from experiments.interrupts import Interrupted
+
+    raising(monkeypatch, Interrupted(2))
+    done = pytester.runpytest_inprocess(small, no_reraise_ctrlc=True)
+    assert done.ret == pytest.ExitCode.INTERRUPTED
 
 
 def test_data_that_are_not_there_are_a_reason_to_skip(pytester, small, monkeypatch):

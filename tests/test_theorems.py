@@ -57,8 +57,6 @@ from simulator.mutilation import understated
 from simulator.theorem import Theorem
 from simulator.tight import tight_rate
 
-pytestmark = pytest.mark.usefixtures("quick_engine")
-
 # Every method that does not draw, by what makes it from the k of its Top-k. Those that draw are judged in
 # conditional expectation, in test_expectations.py.
 METHODS = {kind: (lambda k, make=make: make(TopK(k))) for kind, make in CONTRACTIVE.items() if kind not in RANDOM} | {

@@ -10,14 +10,12 @@ from command_line import efsim
 from experiments.evidence import Bets, Standard
 from experiments.judging import Finding, Judgement, judge_run, judge_seeds, worst
 from experiments.raw_config import write_toml
-from experiments.store import load_results
+from experiments.results import load_results
 from experiments.verdict_table import markdown_table
 from experiments.verdicts import judge
 from problems import Quadratic
 from simulator import EF14, EF21, GD, Contraction, TopK, constants_of, simulate
 from simulator.mutilation import understated
-
-pytestmark = pytest.mark.usefixtures("quick_engine")
 
 DESCENT, DISTORTION = EF21.theorems[0], next(theorem for theorem in EF21.theorems if not theorem.limits_stepsize)
 

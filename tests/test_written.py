@@ -14,7 +14,6 @@ from instances import DIM, instance
 from method_examples import method_examples
 from numpy import sqrt
 from numpy.testing import assert_allclose
-from quick import quick_jit
 from references import START
 
 from problems.registry import registered
@@ -413,7 +412,7 @@ def test_stepsizes_potentials_and_drifts_are_the_written_ones(name, method):
     c = constants_of(problem, method)
     f, gamma, key = facts(problem, c.method), 0.07 / float(problem.smoothness), jax.random.key(1)
 
-    @quick_jit
+    @jax.jit
     def middle(method: Method) -> tuple[Any, Any]:
         state = method.init(problem, START, key)
         for round in range(3):

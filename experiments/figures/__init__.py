@@ -14,8 +14,9 @@ from experiments.figures.convergence import HORIZONTALS, METRICS, draw_convergen
 from experiments.figures.rounds_to_target import draw_rounds_to_target
 from experiments.figures.style import figure_style
 from experiments.figures.sweep import Sweep
+from experiments.files import whole_file
 from experiments.progress import progress_bar
-from experiments.store import Results, whole_file
+from experiments.results import Results
 from problems import InvalidInput
 
 __all__ = ["draw_figures", "save_figure", "save_figures"]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.figures.style import COLORS, MARKERS
 from experiments.figures.words import said, say, stepsize_text, typeset, wrapped
-from experiments.store import Results
+from experiments.results import Results
 from problems.registry import registered
 from simulator import Method
 
