@@ -29,6 +29,11 @@ class Done(NamedTuple):
     rows: list[dict[str, Any]]  # of its runs
     taken: dict[str, Any]  # where it was computed, and what it took
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of its runs."""
+        return [row["run"] for row in self.rows]
+
 
 def write_done(done: Done, table: pa.Table) -> None:
     """The recorded rounds of a batch, and the rest beside them.
@@ -51,7 +56,7 @@ def write_table(path: Path, table: pa.Table, about: dict[str, Any]) -> None:
         METADATA: json.dumps({"format": FORMAT} | about, default=_plain).encode(),
     }
     with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
 
 
 def _plain(value: Any) -> Any:
@@ -81,6 +86,8 @@ def read_done(path: Path) -> Done | None:
 
 def check_format(path: Path, fields: dict[str, Any]) -> None:
     """Raise InvalidInput if a newer efsim wrote the file."""
+    if not isinstance(fields, dict):
+        raise InvalidInput(f"{path} is damaged: it holds no table")
     found = fields.get("format", 0)
     if not isinstance(found, int) or found > FORMAT:
         raise InvalidInput(

@@ -36,6 +36,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("efsim: interrupted", err=True)
             ctx.exit(INTERRUPTED)
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            click.echo(f"efsim: {error}", err=True)
+            ctx.exit(USAGE_ERROR)
         except MemoryError as error:
             click.echo(f"efsim: not enough memory: {error}", err=True)
             ctx.exit(USAGE_ERROR)

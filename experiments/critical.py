@@ -91,6 +91,7 @@ def critical_table(config: Config, folder: Path) -> pd.DataFrame:
         plan = make_plan(config)  # before the folder is touched: it tells most mistakes
         _check(plan)
         with store.owned(wait=False):
+            store.check_free_for(config)  # once more: nobody else can change that now
             store.rewrite_config(config)
             _compute(plan, folder)
     try:

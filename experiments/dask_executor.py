@@ -10,8 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import jax
@@ -62,16 +63,24 @@ class Dask(NamedTuple):
         Raises:
             InvalidInput: the extra is not installed, or the cluster cannot be reached, or not any more.
         """
-        stop = store.folder.absolute() / STOP
-        stop.unlink(missing_ok=True)
+        stop = store.folder.absolute() / f"{STOP}.{token_hex(4)}"
         with noted_interrupts() as interrupts, _connected(self.cluster, interrupts) as client:
             self.tell(f"dashboard of the cluster: {client.dashboard_link}")
+            store.begin(plan.config)
             try:
-                return _Work(client, interrupts, stop).done(_items(plan, store, theorems, stop), fail_fast)
+                failures = _Work(client, interrupts, stop).done(_items(plan, store, theorems, stop), fail_fast)
             except (CancelledError, OSError) as error:
+                _touch(stop)
                 raise InvalidInput(f"the Dask scheduler is gone; what is done is kept in {store.folder}") from error
-            finally:
-                stop.unlink(missing_ok=True)
+            except BaseException:
+                _touch(stop)  # and leave it there: workers of a cluster that goes on may still be computing
+                raise
+            return failures
+
+
+def _touch(file: Path) -> None:
+    with suppress(OSError):  # a full disk, which is told otherwise
+        file.touch()
 
 
 class _Item(NamedTuple):
@@ -142,7 +151,7 @@ class _Work:
             for future in self._finished():
                 self._take(future, self._running.pop(future))
             if self._interrupts.pending():
-                self._stop.touch()
+                _touch(self._stop)
                 if not self._client.nthreads():
                     return self._interrupts.obey()  # nobody is there to stop
             if self._interrupts.pending() or (self._failures and fail_fast):
@@ -214,7 +223,7 @@ def _local_cluster(host: str, security: Any) -> Any:
         processes=True,
         host=host,
         protocol=None if security is None else "tls://",
-        dashboard_address=f"{host}:0",
+        dashboard_address=f"{LOOPBACK}:0",  # it is neither encrypted nor does it ask who you are
         security=security,
         memory_limit=0,  # the engine splits what does not fit; a limit would kill workers for what they have cached
         env={SHARING: str(cores)},

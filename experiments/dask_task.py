@@ -53,15 +53,6 @@ class Task(NamedTuple):
     parallelism: Parallelism
 
 
-class AllBut(NamedTuple):
-    """Contains everything but some values."""
-
-    values: frozenset[str]
-
-    def __contains__(self, value: object) -> bool:
-        return value not in self.values
-
-
 class StopFile(NamedTuple):
     """Asked to stop by a file."""
 
@@ -76,7 +67,7 @@ class StopFile(NamedTuple):
         from experiments.interrupts import Interrupted
 
         if self.pending():
-            raise Interrupted(2)
+            raise Interrupted(signal.SIGINT)
 
 
 def compute(task: Task) -> Failure | None:
@@ -140,5 +131,7 @@ def planned(text: str, runs: tuple[str, ...]) -> dict[str, tuple[Batch, Any]]:
     from experiments.runs import blocks_of, left_of
 
     config = parse_config(tomllib.loads(text))
-    plan = make_plan(config, left_of(blocks_of(config), AllBut(frozenset(runs))))
+    blocks = blocks_of(config)
+    others = {run for block in blocks for run in block.ids}.difference(runs)
+    plan = make_plan(config, left_of(blocks, others))
     return {batch.block.key: (batch, config) for batch in plan.batches}

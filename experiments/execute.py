@@ -47,7 +47,7 @@ class Executor(Protocol):
     """Computes the batches of a plan into a store."""
 
     def __call__(self, plan: Plan, store: Store, theorems: list[str], fail_fast: bool) -> list[Failure]:
-        """`theorems` are those that every file has columns for. -> what failed.
+        """`theorems` are those that every file has columns for. It begins the store once it is ready. -> what failed.
 
         Raises:
             Interrupted: it was asked to stop.
@@ -90,11 +90,8 @@ def run_sweep(
     with store.owned(wait):
         if (now := store.left(config, blocks)) != left:
             plan = make_plan(config, now)  # another process has been at work
-        if plan.batches or not store.complete:
-            _compute(plan, store, ids, executor or locally, fail_fast, tell)
-        else:
-            store.rewrite_config(config)
-    return load_results(folder)
+        _compute(plan, store, ids, executor or locally, fail_fast, tell)
+        return load_results(folder)
 
 
 def _compute(
@@ -102,17 +99,19 @@ def _compute(
 ) -> None:
     done = store.done()
     if done:
-        tell(f"{len(done)} of {len(ids)} runs are there already")
-    known = {theorem for batch in done.values() for theorem in batch.theorems}
+        tell(f"{sum(len(batch.ids) for batch in done)} of {len(ids)} runs are there already")
+    if plan.batches:
+        known = {theorem for batch in done for theorem in batch.theorems}
+        failures = executor(plan, store, sorted(known.union(applicable_theorems(plan))), fail_fast)
+        if failures:
+            raise SweepFailed(store.folder, failures, len(plan.batches))
     store.begin(plan.config)
-    failures = executor(plan, store, sorted(known.union(applicable_theorems(plan))), fail_fast)
-    if failures:
-        raise SweepFailed(store.folder, failures, len(plan.batches))
     store.finish(ids, partial(provenance, plan.config))
 
 
 def locally(plan: Plan, store: Store, theorems: list[str], fail_fast: bool) -> list[Failure]:
     """The executor of this process: batch after batch, on all of its devices."""
+    store.begin(plan.config)
     failures = []
     total = plan.config.rounds * sum(len(batch.block.ids) for batch in plan.batches)
     with noted_interrupts() as interrupts, progress_bar(total=total, unit="round", unit_scale=True) as bar:
@@ -153,8 +152,8 @@ def compute_batch(
             progress=advanced,
             checkpoints=checkpoints,
         )
-    table = trace_table(batch, trace, theorems)
-    store.write_batch(batch.block.key, table, theorems, run_rows(batch, trace), taken)
+        table, rows = trace_table(batch, trace, theorems), run_rows(batch, trace)
+    store.write_batch(batch.block.key, table, theorems, rows, taken)
     checkpoints.forget()
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -35,7 +35,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that has become read-only, which the error above tells
+            temporary.unlink(missing_ok=True)
 
 
 def forget_unfinished(folder: Path) -> None:

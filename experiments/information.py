@@ -18,12 +18,13 @@ def information(folder: Path) -> dict[str, Any]:
         InvalidInput: it is no results folder, or its files cannot be read.
     """
     config, store = load_config(folder), Store(folder)
-    done = store.done()
     if store.complete:
-        found = load_provenance(folder)
+        done, found = config.num_runs, load_provenance(folder)
     else:
-        found = taken(list({batch.path: batch.taken for batch in done.values()}.values())) if done else {}
-    state = {"name": config.name, "complete": store.complete, "runs_done": len(done), "runs": config.num_runs}
+        batches = store.done()
+        done = sum(len(batch.ids) for batch in batches)
+        found = taken([batch.taken for batch in batches]) if batches else {}
+    state = {"name": config.name, "complete": store.complete, "runs_done": done, "runs": config.num_runs}
     return state | found | {"repeat": _repeat(folder, found.get("environments", []))}
 
 

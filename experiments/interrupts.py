@@ -57,7 +57,8 @@ class Interrupts:
         if self.pending():
             os._exit(128 + number)  # an exception might rise in a place that can only report and ignore it
         self.number = number
-        print("\nstopping after this chunk of rounds; once more stops at once", file=sys.stderr)
+        # not print: the signal may have come while something else was being printed
+        os.write(sys.stderr.fileno(), b"\nstopping after this chunk of rounds; once more stops at once\n")
 
 
 @contextmanager

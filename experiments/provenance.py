@@ -1,7 +1,6 @@
 """Where results come from: what was read, which software and machine computed them, and what it took."""
 
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -88,7 +87,11 @@ def measured() -> Iterator[dict[str, Any]]:
 
 
 def _peak_memory() -> int:
-    """Of this process since it began, in bytes."""
+    """Of this process since it began, in bytes; 0 on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
 

@@ -38,7 +38,7 @@ class Results:
             InvalidInput: the traces are missing or damaged.
         """
         try:
-            return pd.read_parquet(self.folder / TRACES, columns=names)
+            return pd.read_parquet(self.folder / TRACES, columns=names, page_checksum_verification=True)
         except (OSError, ValueError, KeyError) as error:
             raise InvalidInput(f"{self.folder / TRACES} is damaged: {error}") from error
 
@@ -82,7 +82,7 @@ def load_results(folder: Path) -> Results:
         )
     provenance = load_provenance(folder)
     try:
-        runs = pd.read_parquet(folder / RUNS)
+        runs = pd.read_parquet(folder / RUNS, page_checksum_verification=True)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{folder / RUNS} is damaged: {error}") from error
     missing = [name for name in NEEDED_COLUMNS if name not in runs]

@@ -5,14 +5,14 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.config import Config, StepsizeSpec
 from experiments.errors import Errors
 from experiments.spec import Spec
 from problems import InvalidInput
-from problems.datasets import data_checksum
+from problems.datasets import data_checksum, declared_features
+from problems.registry import plugin_checksum, plugin_packages
 from simulator import NUMERICAL_VERSION
 
 __all__ = ["Block", "Pair", "Run", "blocks_of", "checksums", "digest", "left_of", "where"]
@@ -37,7 +37,8 @@ class Run:
     """One trajectory. Its id is a hash of all that its numbers depend on, so it does not depend on the rest of a sweep.
 
     That is: problem, contents of the data, method, stepsize, seed, rounds, what is recorded, precision, the contents of
-    plugins, and the numerical version of the package; not the machine, and not where files are.
+    plugins, the versions of installed packages with plugins, and the numerical version of this one; not the machine,
+    and not where files are.
     """
 
     id: str
@@ -83,6 +84,7 @@ def blocks_of(config: Config) -> list[Block]:
     shared = {
         "numerics": NUMERICAL_VERSION,
         "plugins": sorted(checksums(config)["plugins"].values()),
+        "packages": plugin_packages(),
         "rounds": config.rounds,
         "record_every": config.record_every,
         "target": config.target,
@@ -105,14 +107,17 @@ def _described_problems(config: Config) -> Iterator[tuple[Spec, dict[str, Any]]]
     known = checksums(config)["data"]
     for problem in config.problems:
         table = problem.flat()
-        yield problem, table | {"dataset": known[str(table["dataset"])]} if "dataset" in table else table
+        if "dataset" in table:
+            name = table["dataset"]
+            table |= {"dataset": [known[str(name)], declared_features(name)]}
+        yield problem, table
 
 
 def checksums(config: Config) -> dict[str, dict[str, str]]:
     """sha256 of what a config reads: "data" by the name or path of a problem's `dataset`, "plugins" by path.
 
     Raises:
-        InvalidInput: data or a plugin that cannot be read.
+        InvalidInput: data or a plugin that cannot be read, or a plugin that is not what was imported.
     """
     errors, data = Errors(), {}
     for problem in config.problems:
@@ -120,14 +125,7 @@ def checksums(config: Config) -> dict[str, dict[str, str]]:
             with errors.collected(f"problem ({problem.kind})"):
                 data[str(name)] = data_checksum(name)
     errors.raise_any()
-    return {"data": data, "plugins": {path: _file_checksum(Path(path)) for path in config.plugins}}
-
-
-def _file_checksum(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InvalidInput(f"cannot read the plugin {path}: {error.strerror}") from error
+    return {"data": data, "plugins": {path: plugin_checksum(path) for path in config.plugins}}
 
 
 def _blocks(config: Config, pair: Pair, specs: list[StepsizeSpec], shared: dict[str, Any]) -> Iterator[Block]:

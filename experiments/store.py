@@ -12,7 +12,6 @@ runs and where they were computed. runs.parquet is made of those when all are do
 """
 
 import shutil
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from experiments.checkpoint_files import CheckpointFiles
 from experiments.config import Config
 from experiments.files import CannotWrite, forget_unfinished, whole_file, write_json
 from experiments.ownership import owned
-from experiments.raw_config import write_toml
+from experiments.raw_config import read_raw, write_toml
 from experiments.records import runs_table
 from experiments.runs import Block, left_of
 from problems import InvalidInput
@@ -35,7 +34,8 @@ from problems import InvalidInput
 __all__ = ["CONFIG", "PROVENANCE", "RUNS", "TRACES", "Store"]
 
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, FIGURES = "checkpoints", "figures"
+OWN = (CONFIG, PROVENANCE, RUNS, TRACES, CHECKPOINTS, FIGURES)
 
 # Fields of a config that cannot change what is computed: they may be edited beside results that are there.
 WITHOUT_EFFECT = ("name", "description", "expect", "reduced")
@@ -86,8 +86,9 @@ class Store:
         Raises:
             InvalidInput: runs are done that the config does not describe, or cannot be told.
         """
-        done, changed = self.done(), self._changed(config)
-        if (changed and not done) or set(done).difference(run for block in blocks for run in block.ids):
+        done, changed = {run for batch in self.done() for run in batch.ids}, self._changed(config)
+        others = any(path.name not in OWN for path in self._visible())  # such as critical stepsizes
+        if (changed and others) or done.difference(run for block in blocks for run in block.ids):
             raise self._held_by_another(changed or ["the data or plugins that it reads, or efsim's numerical version"])
         return left_of(blocks, done)
 
@@ -107,10 +108,7 @@ class Store:
 
     def raw_config(self) -> dict[str, Any]:
         """The config in the folder, as it is written."""
-        try:
-            return tomllib.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{self.folder / CONFIG} is damaged: {error}") from error
+        return read_raw(self.folder / CONFIG)
 
     @contextmanager
     def owned(self, wait: bool) -> Iterator[None]:
@@ -139,14 +137,16 @@ class Store:
         """Whether the sweep has been computed to its end."""
         return (self.folder / RUNS).exists()
 
-    def done(self) -> dict[str, Done]:
-        """The finished batches, by the ids of their runs.
+    def done(self) -> list[Done]:
+        """The finished batches.
 
         Raises:
             InvalidInput: a batch was written by a newer efsim, or by one that did not say which runs it holds.
         """
-        files = sorted((self.folder / TRACES).glob("*.parquet"))
-        return {row["run"]: batch for batch in map(read_done, files) if batch for row in batch.rows}
+        return [batch for batch in map(read_done, self._files()) if batch is not None]
+
+    def _files(self) -> list[Path]:
+        return sorted((self.folder / TRACES).glob("*.parquet"))
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -156,10 +156,12 @@ class Store:
         Raises:
             CannotWrite: the folder cannot be written to.
         """
-        if self.complete:
-            (self.folder / RUNS).unlink()
+        (self.folder / RUNS).unlink(missing_ok=True)
         self.rewrite_config(config)  # first: without it nobody could tell what the rest is
         self._make(self.folder / TRACES)
+        for path in self._files():
+            if read_done(path) is None:
+                path.unlink()  # damaged; what is computed again may have another name
 
     def rewrite_config(self, config: Config) -> None:
         """The config in the folder is the given one from now on."""
@@ -183,12 +185,19 @@ class Store:
         """The table of these runs, in this order, and where they come from; this completes the folder.
 
         `provenance` makes what is said of the sweep from what is said of its batches.
+
+        Raises:
+            InvalidInput: a run is missing, which may be so for a while on a network disk, or in two files.
         """
-        done = self.done()
-        batches = list({batch.path: batch for batch in done.values()}.values())
+        batches = self.done()
+        rows = {row["run"]: row for batch in batches for row in batch.rows}
+        missing = set(ids).difference(rows)
+        if missing:
+            raise InvalidInput(f"{len(missing)} runs are not to be seen in {self.folder} yet; the same command goes on")
+        if len(rows) < sum(len(batch.rows) for batch in batches):
+            raise InvalidInput(f"{self.folder / TRACES} has runs that are in two files; remove one of them")
         widen(batches)
         origin = provenance([batch.taken for batch in batches])
-        rows = {row["run"]: row for batch in batches for row in batch.rows}
         write_json(self.folder / PROVENANCE, {"format": FORMAT} | origin)
         table = runs_table([rows[run] for run in ids])
         write_table(self.folder / RUNS, pa.Table.from_pandas(table, preserve_index=False), origin)

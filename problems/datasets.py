@@ -28,6 +28,7 @@ __all__ = [
     "data_checksum",
     "dataset_infos",
     "dataset_names",
+    "declared_features",
     "load_dataset",
 ]
 
@@ -150,6 +151,11 @@ def data_checksum(name_or_path: str | Path) -> str:
     if name_or_path in _BUNDLED:
         return hashlib.sha256(b"".join(array.tobytes() for array in _BUNDLED[name].load())).hexdigest()
     return hashlib.sha256(_text(name_or_path)).hexdigest()
+
+
+def declared_features(name_or_path: str | Path) -> int | None:
+    """How many features a named set has; None for a file, whose text says so."""
+    return _KNOWN[str(name_or_path)].features if name_or_path in _KNOWN else None
 
 
 def dataset_names() -> tuple[str, ...]:

@@ -23,7 +23,16 @@ from typing import Any
 
 from problems.errors import InvalidInput, unknown_name
 
-__all__ = ["import_modules", "load_entry_points", "load_plugin", "look_up", "recipes", "registered"]
+__all__ = [
+    "import_modules",
+    "load_entry_points",
+    "load_plugin",
+    "look_up",
+    "plugin_checksum",
+    "plugin_packages",
+    "recipes",
+    "registered",
+]
 
 ENTRY_POINTS = "efsim.plugins"
 
@@ -66,6 +75,10 @@ def import_modules(package: str, path: Iterable[str]) -> None:
         import_module(module.name)
 
 
+# sha256 of the files that have been imported as plugins, which a process does once, as with any module.
+_IMPORTED: dict[Path, str] = {}
+
+
 def load_plugin(path: str | PathLike[str]) -> ModuleType:
     """Import a Python file from anywhere, which registers the classes in it; a second time, nothing happens.
 
@@ -77,8 +90,39 @@ def load_plugin(path: str | PathLike[str]) -> ModuleType:
     file = Path(path).resolve()
     name = f"efsim_plugin_{sha256(str(file).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
+        _IMPORTED[file] = checksum_of(file)
         _import_file(name, file)
     return sys.modules[name]
+
+
+def checksum_of(file: Path) -> str:
+    """sha256 of a file.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InvalidInput(f"cannot read the plugin {file}: {error.strerror}") from error
+
+
+def plugin_checksum(path: str | PathLike[str]) -> str:
+    """sha256 of a plugin that has been imported.
+
+    Raises:
+        InvalidInput: the file is not what was imported, so that what it says is not what would run.
+    """
+    file = Path(path).resolve()
+    if checksum_of(file) != _IMPORTED[file]:
+        raise InvalidInput(f"the plugin {path} has changed since this process imported it; start a new one")
+    return _IMPORTED[file]
+
+
+def plugin_packages() -> list[str]:
+    """The installed packages whose plugins `load_entry_points` imports, with their versions."""
+    dists = [entry.dist for entry in entry_points(group=ENTRY_POINTS)]
+    return sorted({f"{dist.name} {dist.version}" for dist in dists if dist is not None})
 
 
 def _import_file(name: str, file: Path) -> None:

@@ -109,7 +109,7 @@ def test_theorems_and_runs_that_have_diverged_go_on_too(compressor, narrowed, pr
 
 @pytest.mark.usefixtures("few_theorems")
 def test_the_bits_could_differ():
-    """The control: a checkpoint of other random draws, or with one number changed."""
+    """The control: a checkpoint of other random draws."""
     checkpoints, whole = Memory(), bits(dense(compressor=RandK(2)))
     with pytest.raises(Stopped):
         dense(compressor=RandK(2), seed=[5, 6], checkpoints=checkpoints, progress=after(1))

@@ -28,8 +28,9 @@ from experiments.config import Config, parse_config
 from experiments.differences import compare
 from experiments.execute import SweepFailed, run_sweep
 from experiments.interrupts import Interrupted
-from experiments.raw_config import apply_overrides
+from experiments.raw_config import apply_overrides, read_raw
 from experiments.results import load_results
+from experiments.runs import blocks_of
 from experiments.store import Store
 from problems import InvalidInput
 
@@ -125,7 +126,7 @@ def assert_readable(folder: Path) -> set[str]:
             assert all(arrays[name] is not None for name in arrays.files)
     if (folder / "config.toml").exists():
         assert tomllib.loads((folder / "config.toml").read_text())["name"] == "small"
-    assert runs == set(Store(folder).done())
+    assert runs == {run for batch in Store(folder).done() for run in batch.ids}
     return runs
 
 
@@ -243,6 +244,7 @@ def test_a_second_signal_ends_at_once(config_file, tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in told
+    assert "stopping after this chunk" in told and "the same command goes on" not in told
 
 
 def test_an_interrupted_sweep_goes_on_to_the_same_end(tmp_path, whole, monkeypatch):
@@ -406,6 +408,50 @@ def test_an_extension_that_is_interrupted_goes_on(tmp_path, whole, monkeypatch, 
     assert computed == [1, 1]
 
 
+def test_an_extension_that_cannot_begin_leaves_the_folder_complete(tmp_path, whole):
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+    def unreachable(*_: Any) -> Any:
+        raise InvalidInput("no cluster")
+
+    with pytest.raises(InvalidInput, match="no cluster"):
+        run_sweep(config("seeds=[0, 1, 7]"), folder, executor=unreachable)
+    assert before.items() <= {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}.items()
+
+
+def test_a_folder_in_which_nothing_is_done_is_free(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_batch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(config("rounds=399"), folder)
+    assert run_sweep(config(), folder).config.rounds == 400
+    (tmp_path / "critical").mkdir()
+    shutil.copy(folder / "config.toml", tmp_path / "critical")
+    (tmp_path / "critical" / "critical.parquet").touch()
+    with pytest.raises(InvalidInput, match="differs in: rounds"):
+        run_sweep(config("rounds=399"), tmp_path / "critical")
+
+
+def test_another_order_is_another_table_of_the_same_runs(tmp_path, whole, computed):
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    before = list(load_results(whole).runs.run)
+    after = list(run_sweep(config("method.0.stepsize.multiple=[1, 0.5]"), folder).runs.run)
+    assert computed == [] and before != after and sorted(before) == sorted(after)
+
+
+def test_runs_in_two_files_are_told(tmp_path, whole):
+    """As a worker may leave them that has been forgotten."""
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    shutil.copy(sorted((folder / "traces").iterdir())[0], folder / "traces" / "other.parquet")
+    with pytest.raises(InvalidInput, match="in two files"):
+        run_sweep(config("name=other"), folder)
+
+
 def test_data_are_known_by_their_contents(tmp_path, computed):
     data = tmp_path / "data.svm"
     data.write_text("".join(f"{label} 1:{i + 1} 2:{(i * 7) % 5 + 1}\n" for i, label in enumerate([1, -1] * 8)))
@@ -420,6 +466,30 @@ def test_data_are_known_by_their_contents(tmp_path, computed):
     moved.write_text(moved.read_text().replace("1:1 ", "1:1.5 "))
     with pytest.raises(InvalidInput, match="data or plugins"):
         run_sweep(config(problem.replace("data.svm", "moved.svm")), folder)
+
+
+def test_a_named_set_is_not_the_file_with_its_text(monkeypatch):
+    """A file has as many features as its largest index."""
+    problem = "problem={kind='logistic-regression', dataset='a1a', workers=2, regularizer='l2', strength=0.1}"
+    named = [block.ids for block in blocks_of(config(problem))]
+    monkeypatch.setattr("experiments.runs.declared_features", lambda _: None)
+    assert [block.ids for block in blocks_of(config(problem))] != named
+
+
+def test_packages_with_plugins_are_part_of_a_run(monkeypatch):
+    before = [block.ids for block in blocks_of(config())]
+    monkeypatch.setattr("experiments.runs.plugin_packages", lambda: ["others 2.0"])
+    assert [block.ids for block in blocks_of(config())] != before
+
+
+def test_a_plugin_that_has_changed_is_not_taken_for_what_was_imported(fragile):
+    path, _ = fragile
+    parsed = parse_config(read_raw(path))
+    assert blocks_of(parsed)
+    plugin = Path(parsed.plugins[0])
+    plugin.write_text(plugin.read_text() + "# changed")
+    with pytest.raises(InvalidInput, match="has changed since this process imported it"):
+        blocks_of(parsed)
 
 
 def test_other_numerics_are_other_runs(tmp_path, whole, monkeypatch):
@@ -496,6 +566,39 @@ def test_a_damaged_batch_is_computed_again(damage, tmp_path, whole, computed, ca
     run_sweep(config(), folder)
     assert len(computed) == 1 and f"{path} is damaged" in caplog.text
     assert_same(folder, whole)
+
+
+def test_damage_inside_a_file_is_seen_by_whoever_reads_it(tmp_path, whole):
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    path = sorted((folder / "traces").iterdir())[0]
+    content = bytearray(path.read_bytes())
+    content[200:300] = bytes(100)
+    path.write_bytes(content)
+    assert "damaged" in refused("diff", folder, whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.toml", "a = " + "[" * 5000),
+        ("config.toml", "name ="),
+        ("provenance.json", "[]"),
+        ("provenance.json", "{"),
+    ],
+)
+def test_damaged_words_are_told(name, text, tmp_path, whole):
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    (folder / name).write_text(text)
+    for command in ("verify", "plot", "info"):
+        assert name in refused(command, folder)
+
+
+def test_a_name_that_is_too_long(config_file):
+    name = "x" * 300
+    assert "too long" in refused("info", name)
+    assert "too long" in refused("run", config_file, "--out", name)
 
 
 def with_metadata(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]] | None) -> None:
