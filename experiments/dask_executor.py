@@ -21,7 +21,7 @@ from experiments import dask_task
 from experiments.dask_task import Parallelism, Task, compute
 from experiments.execute import Failure, failure
 from experiments.files import CannotWrite
-from experiments.interrupts import Interrupts, noted_interrupts
+from experiments.interrupts import Interrupted, Interrupts, noted_interrupts
 from experiments.plan import Batch, Plan
 from experiments.progress import progress_bar
 from experiments.raw_config import write_toml
@@ -69,6 +69,9 @@ class Dask(NamedTuple):
             store.begin(plan.config)
             try:
                 failures = _Work(client, interrupts, stop).done(_items(plan, store, theorems, stop), fail_fast)
+            except Interrupted:
+                stop.unlink(missing_ok=True)  # all have stopped
+                raise
             except (CancelledError, OSError) as error:
                 _touch(stop)
                 raise InvalidInput(f"the Dask scheduler is gone; what is done is kept in {store.folder}") from error

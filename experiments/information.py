@@ -41,7 +41,7 @@ def render_information(found: dict[str, Any]) -> str:
     """As text, a line each."""
     state = "complete" if found["complete"] else "not complete"
     lines = [f"{found['name']}: {found['runs_done']} of {found['runs']} runs, {state}"]
-    if "batches" in found:
+    if found.get("environments"):
         lines += [
             f"begun {found['started']}; batches: {found['batches']}, which took {found['wall_seconds']:.1f} s, "
             f"{found['compile_seconds']:.1f} s of it compiling; {found['peak_memory_bytes'] / 2**20:.0f} MiB at most",

@@ -73,8 +73,8 @@ class Store:
             InvalidInput: it holds results of another config, or other files.
         """
         self.check_free()
-        if self._changed(config):
-            raise self._held_by_another(self._changed(config))
+        if changed := self._changed(config):
+            raise self._held_by_another(changed)
 
     def holds(self, config: Config) -> bool:
         """Whether the config in the folder is this one, to the word."""
@@ -102,8 +102,8 @@ class Store:
 
     def _held_by_another(self, changed: Iterable[str]) -> InvalidInput:
         return InvalidInput(
-            f"{self.folder} holds the results of another config (it differs in: {', '.join(changed)}), with runs that "
-            "this one does not describe; choose another folder with --out, or remove this one"
+            f"{self.folder} holds the results of another config (it differs in: {', '.join(changed)}), which this one "
+            "does not describe; choose another folder with --out, or remove this one"
         )
 
     def raw_config(self) -> dict[str, Any]:

@@ -374,7 +374,7 @@ def test_another_method_brings_columns_of_its_own(tmp_path, whole, computed):
     folder = tmp_path / "out"
     shutil.copytree(whole, folder)
     added = "method.1.kind=ef14"
-    with pytest.raises(InvalidInput, match=r"differs in: method.*runs that this one does not describe"):
+    with pytest.raises(InvalidInput, match=r"differs in: method.*this one does not describe"):
         run_sweep(config(added), folder)
     methods = [*config().raw["method"], {"kind": "gd", "stepsize": 0.1}]
     larger = parse_config(config().raw | {"method": methods})
@@ -704,6 +704,20 @@ def test_info_of_a_sweep_that_is_not_complete(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run_sweep(config(), folder)
     assert "8 of 8 runs, not complete" in efsim("info", folder).stdout
+
+
+def test_folders_of_before_are_read(tmp_path, whole, config_file):
+    """Complete ones: their provenance says less, and their batches have no metadata."""
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    for path in (folder / "traces").iterdir():
+        with_metadata(path, None)
+    origin = folder / "provenance.json"
+    origin.write_text(json.dumps({"versions": {"jax": "0.10"}, "wall_seconds": 3.0, "batches": 4}))
+    assert efsim("verify", folder).exit_code == efsim("verify", whole).exit_code
+    assert "8 of 8 runs, complete" in efsim("info", folder).stdout
+    assert efsim("diff", folder, whole, "--tolerance", 0).exit_code == 0
+    assert "older efsim" in refused("run", config_file, "--out", folder)
 
 
 def test_the_commands_of_info_repeat_the_sweep(whole):
