@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.files import CannotWrite, whole_file
+from experiments.files import make_folder, whole_file
 from simulator import NUMERICAL_VERSION
 from simulator.checkpoints import Arrays
 
@@ -56,10 +56,7 @@ class CheckpointFiles:
         begun = time.monotonic()
         if begun < self._next and not self._wanted():
             return
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot create {self._folder}: {error.strerror}") from error
+        make_folder(self._folder)
         with whole_file(self._path(name)) as path, path.open("wb") as file:
             np.savez(file, np.array(VERSION), *arrays())
         now = time.monotonic()

@@ -105,7 +105,8 @@ def _compute(
         failures = executor(plan, store, sorted(known.union(applicable_theorems(plan))), fail_fast)
         if failures:
             raise SweepFailed(store.folder, failures, len(plan.batches))
-    store.begin(plan.config)
+    else:
+        store.begin(plan.config)
     store.finish(ids, partial(provenance, plan.config))
 
 
@@ -159,10 +160,8 @@ def compute_batch(
 
 def failure(batch: Batch, error: Exception) -> Failure:
     """What is told of a batch that has failed."""
-    spec = batch.case.pair
-    words = (
-        f"batch {batch.block.key} ({spec.method_spec.kind} on {spec.problem_spec.kind}, {len(batch.block.ids)} runs)"
-    )
+    pair, runs = batch.case.pair, len(batch.block.ids)
+    words = f"batch {batch.block.key} ({pair.method_spec.kind} on {pair.problem_spec.kind}, {runs} runs)"
     mistake = isinstance(error, InvalidInput | MemoryError)
     reason = str(error) if mistake else f"{type(error).__name__}: {error}"
     return Failure(words, reason, "" if mistake else "".join(traceback.format_exception(error)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from problems import InvalidInput
 
-__all__ = ["CannotWrite", "forget_unfinished", "whole_file", "write_json"]
+__all__ = ["CannotWrite", "forget_unfinished", "make_folder", "whole_file", "write_json"]
 
 UNFINISHED = ".*.tmp"
 
@@ -37,6 +37,18 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # on a disk that has become read-only, which the error above tells
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, with those above it, where they are missing.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot create {folder}: {error.strerror}") from error
 
 
 def forget_unfinished(folder: Path) -> None:

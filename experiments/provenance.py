@@ -17,7 +17,7 @@ import jax
 from experiments.config import Config
 from experiments.runs import checksums, digest
 
-__all__ = ["environment", "measured", "provenance", "taken"]
+__all__ = ["measured", "provenance", "taken"]
 
 PACKAGES = ("efsim", "jax", "jaxlib", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn")
 COMPILING = "/jax/core/compile/backend_compile_duration"  # JAX's name for the seconds that XLA takes for a program

@@ -24,7 +24,7 @@ import pyarrow as pa
 from experiments.batch_files import FORMAT, Done, read_done, widen, write_done, write_table
 from experiments.checkpoint_files import CheckpointFiles
 from experiments.config import Config
-from experiments.files import CannotWrite, forget_unfinished, whole_file, write_json
+from experiments.files import forget_unfinished, make_folder, whole_file, write_json
 from experiments.ownership import owned
 from experiments.raw_config import read_raw, write_toml
 from experiments.records import runs_table
@@ -118,17 +118,10 @@ class Store:
             InvalidInput: another process has it, and we are not to wait.
             CannotWrite: it cannot be made.
         """
-        self._make(self.folder)
+        make_folder(self.folder)
         with owned(self.folder, wait):
             forget_unfinished(self.folder)
             yield
-
-    @staticmethod
-    def _make(folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CannotWrite(f"cannot create {folder}: {error.strerror}") from error
 
     # --- what is there --------------------------------------------------------------------------------------------
 
@@ -158,15 +151,14 @@ class Store:
         """
         (self.folder / RUNS).unlink(missing_ok=True)
         self.rewrite_config(config)  # first: without it nobody could tell what the rest is
-        self._make(self.folder / TRACES)
+        make_folder(self.folder / TRACES)
         for path in self._files():
             if read_done(path) is None:
                 path.unlink()  # damaged; what is computed again may have another name
 
     def rewrite_config(self, config: Config) -> None:
         """The config in the folder is the given one from now on."""
-        self._make(self.folder)
-        if not (self.folder / CONFIG).exists() or self.raw_config() != config.raw:
+        if not self.holds(config):
             with whole_file(self.folder / CONFIG) as path:
                 path.write_text(write_toml(config.raw), encoding="utf-8")
 

@@ -4,6 +4,19 @@ from click.testing import CliRunner, Result
 
 from experiments.cli import main
 
+# The head of a config, for a test to add its methods to.
+SMALL = """
+name = "small"
+rounds = 60
+record_every = 20
+[problem]
+kind = "quadratic"
+workers = 9
+dim = 4
+smoothness_ratio = 2.5
+pl_constant = 0.1
+"""
+
 
 def efsim(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])

@@ -8,24 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import efsim, refused
+from command_line import SMALL, efsim, refused
 
 from experiments.records import runs_table
 
-CONFIG = """
-name = "small"
-rounds = 60
-record_every = 20
-[problem]
-kind = "quadratic"
-workers = 9
-dim = 4
-smoothness_ratio = 2.5
-pl_constant = 0.1
+CONFIG = f"""{SMALL}
 [[method]]
 kind = "ef21"
-compressor = { kind = "top-k", k = 1 }
-stepsize = { rule = ["quadratic-mean", "arithmetic-mean"], multiple = [1, 1000] }
+compressor = {{ kind = "top-k", k = 1 }}
+stepsize = {{ rule = ["quadratic-mean", "arithmetic-mean"], multiple = [1, 1000] }}
 """
 
 

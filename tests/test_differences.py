@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import efsim
+from command_line import SMALL, efsim
 
 from experiments import differences
 from experiments.difference_table import render_comparison
@@ -16,16 +16,7 @@ from problems import InvalidInput
 
 TOLERANCE = 1e-9
 ROUNDS = [0, 10, 20, 30]
-CONFIG = """
-name = "small"
-rounds = 60
-record_every = 20
-[problem]
-kind = "quadratic"
-workers = 9
-dim = 4
-smoothness_ratio = 2.5
-pl_constant = 0.1
+CONFIG = f"""{SMALL}
 [[method]]
 kind = "gd"
 stepsize = [0.1, 0.2]
