@@ -96,13 +96,14 @@ def check_format(path: Path, fields: dict[str, Any]) -> None:
 
 
 def widen(batches: list[Done]) -> None:
-    """Give every file the columns of all theorems: a method that was added later has others."""
+    """Give every file the same columns: a method that was added later has other theorems, an older efsim had fewer."""
     theorems = sorted({name for batch in batches for name in batch.theorems})
+    columns = trace_columns(theorems)
     for batch in batches:
-        if batch.theorems != theorems:
+        if pq.read_schema(batch.path).names != columns:
             table = pq.read_table(batch.path)
             missing = pa.array(np.full(len(table), np.nan))
-            for name in trace_columns(theorems):
+            for name in columns:
                 if name not in table.column_names:
                     table = table.append_column(name, missing)
-            write_done(batch._replace(theorems=theorems), table.select(trace_columns(theorems)))
+            write_done(batch._replace(theorems=theorems), table.select(columns))

@@ -20,7 +20,7 @@ VERDICT_FIGURES = (
     "fitted_to",
 )
 # and those with one value a run and recorded round, in the traces.
-RECORDED_FIGURES = ("lyapunov", "bound", "log_ratio", "log_capital")
+RECORDED_FIGURES = ("lyapunov", "bound", "slack", "log_ratio", "log_capital")
 
 
 def column(theorem: str, what: str) -> str:

@@ -33,7 +33,7 @@ __all__ = ["Config", "StepsizeSpec", "parse_config"]
 # A sweep of more runs than this is a mistake in a config, and is refused before anything is built.
 MOST_RUNS = 100_000
 MOST_ERRORS = 50  # that are told; each is explained, with the nearest name that is accepted, in about a millisecond
-MOST_RECORDS = 20_000_000  # rows of the traces, about 100 bytes each and 32 more for every theorem
+MOST_RECORDS = 20_000_000  # rows of the traces, about 100 bytes each and 40 more for every theorem
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ the last bits are 1e-7: there, ask for 1e-4 or so. A tolerance of 0 asks for ide
 The figures that judge a run (JUDGED) are quotients of late values. By design they hold rounding errors up to sqrt(eps)
 = 1.5e-8 a round, and fitted rates up to a tenth of the values, so that last bits show in them (measured: up to 3e-5 in
 fitted rates, 2e-4 in the capital of a bet of 13,000 rounds). They are within tolerance up to JUDGED_TOLERANCE. A bet
-ends where rounding could decide it, and from there on its logarithms are NaN. That may be a round earlier in one
-folder, so they are compared while it is open in both; when it ends is told by bet_rounds.
+ends, and rounds are judged no more, where rounding could decide: from there on its logarithms and the slack are NaN
+(ENDING). That may be a round earlier in one folder, so they are compared while it is open in both; when it ends is told
+by bet_rounds and judged_rounds.
 """
 
 import math
@@ -49,7 +50,8 @@ IDENTITY = ("run", "batch", "rule", "multiple", "seed")
 IDENTITY_PREFIXES = ("problem.", "method.")
 SCALED_LIKE = {"final_loss": "loss", "final_grad_norm_sq": "grad_norm_sq"}  # the last of what is recorded
 LOGARITHMS = tuple(f"{figure}_" for figure in RECORDED_FIGURES if figure.startswith("log_"))
-JUDGED = LOGARITHMS + tuple(f"{figure}_" for figure in VERDICT_FIGURES if figure not in ("applies", "violations"))
+ENDING = ("slack_", *LOGARITHMS)
+JUDGED = ENDING + tuple(f"{figure}_" for figure in VERDICT_FIGURES if figure not in ("applies", "violations"))
 JUDGED_TOLERANCE = 1e-3
 VALUES_AT_ONCE = 4_000_000  # that are read from one folder: 32 MB
 SMALLEST = np.finfo(float).tiny  # what differs deviates, however little
@@ -311,7 +313,7 @@ def _compare_column(
         scale = segments.largest(np.fmax(*map(_magnitudes, compared)))
         scale = scale if least_scale is None else np.maximum(scale, least_scale)
         deviation, told = _deviation(compared, _same(numbers), segments.spread(scale)), numbers
-        if name.startswith(LOGARITHMS):
+        if name.startswith(ENDING):
             ended = np.isnan(numbers.first) != np.isnan(numbers.second)
             deviation = np.where(ended, SMALLEST, deviation)
     if deviation.any():

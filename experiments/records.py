@@ -9,21 +9,11 @@ from experiments.columns import RECORDED_FIGURES, VERDICT_FIGURES, column
 from experiments.plan import Batch, Case, Plan
 from experiments.runs import Run
 from simulator import Trace
+from simulator.trace import MEASURED
 
 __all__ = ["applicable_theorems", "case_columns", "run_rows", "runs_table", "trace_columns", "trace_table"]
 
 Index = tuple[int, int]  # of a run in its batch: stepsize, seed
-
-# The arrays [S, K, R] of a trace that are columns of the results.
-RECORDED = (
-    "bits_per_worker",
-    "downlink_bits_per_worker",
-    "loss",
-    "loss_gap",
-    "grad_norm_sq",
-    "mean_grad_norm_sq",
-    "min_grad_norm_sq",
-)
 
 
 def applicable_theorems(plan: Plan) -> list[str]:
@@ -41,7 +31,7 @@ def applicable_theorems(plan: Plan) -> list[str]:
 
 def trace_columns(theorems: list[str]) -> list[str]:
     """The columns of every batch's file, given the theorems of the sweep."""
-    return ["run", "seed", "round", *RECORDED, *(column(name, what) for name in theorems for what in RECORDED_FIGURES)]
+    return ["run", "seed", "round", *MEASURED, *(column(name, what) for name in theorems for what in RECORDED_FIGURES)]
 
 
 def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame:
@@ -53,7 +43,7 @@ def trace_table(batch: Batch, trace: Trace, theorems: list[str]) -> pd.DataFrame
         "seed": np.repeat(np.array([run.seed for run in runs], np.int64), records),
         "round": np.tile(trace.round.astype(np.int64), len(runs)),
     }
-    for name in RECORDED:
+    for name in MEASURED:
         columns[name] = getattr(trace, name).astype(float).ravel()
     for theorem in theorems:
         verdict = trace.verdicts.get(theorem)
@@ -118,6 +108,7 @@ def case_columns(case: Case) -> dict[str, Any]:
         "omega": _number(constants.omega),
         "lower_bound": constants.lower_bound,
         "minimum_known": constants.minimizer is not None,
+        "passes_per_round": case.method.gradient_passes(case.problem),
         "deterministic": case.method.deterministic,
     }
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 __all__ = ["Evaluation", "FiniteSum", "Problem", "Sparsity", "trapezoid"]
 
@@ -122,6 +123,14 @@ class Problem(ABC):
     @abstractmethod
     def sparsity(self) -> Sparsity:
         """How the coordinates are spread over the workers (arXiv 2305.15264), exactly."""
+
+    def __repr__(self) -> str:
+        sizes = f"n={self.num_workers}, d={self.dim}"
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+            return f"{type(self).__name__}({sizes}, traced)"
+        L, own, mu = float(self.smoothness), np.asarray(self.worker_smoothness), self.pl_constant
+        means = f"L={L:.4g}, L_AM={own.mean():.4g}, L_QM={np.sqrt((own**2).mean()):.4g}"
+        return f"{type(self).__name__}({sizes}, {means}, mu={'unknown' if mu is None else f'{mu:.4g}'})"
 
     def loss(self, x: Array) -> Array:
         """f(x), the mean of the workers' losses. x [d] -> []."""

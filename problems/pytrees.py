@@ -1,7 +1,7 @@
 """Frozen dataclasses that JAX can carry through its transformations."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -20,13 +20,16 @@ def static(**options: Any) -> Any:
 def frozen_pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass whose fields are the children of a JAX pytree, `static()` ones apart.
 
+    Its `repr` is that of a dataclass, unless a base class has one of its own.
+
     Equality is identity: comparing arrays field by field would not give one truth value. JAX rebuilds instances
     without calling `__init__`, so that `__post_init__` sees what users give, never a tracer in its place.
 
     The class registers itself by hand because `jax.tree_util.register_dataclass` (JAX 0.10) makes trees of different
     classes with the same fields compare equal: where their hashes meet, jit runs the program of the wrong class.
     """
-    frozen: Any = dataclass(frozen=True, eq=False)(cls)
+    told = any("__repr__" in vars(base) for base in cls.__mro__[:-1] if not is_dataclass(base))
+    frozen: Any = dataclass(frozen=True, eq=False, repr=not told)(cls)
     data = tuple(f.name for f in fields(frozen) if not f.metadata.get("static"))
     meta = tuple(f.name for f in fields(frozen) if f.metadata.get("static"))
 

@@ -87,6 +87,7 @@ class StepCheck(NamedTuple):
     account: Account  # of the bets against the theorems, for randomness
     smallest_slack: Array  # over the judged rounds, relative; inf before the first
     smallest_slack_round: Array  # the round that ended with it
+    recent_slack: Array  # the smallest since the last record
     worst_change: Array  # V+ - V in that round
     worst_promise: Array  # what the theorem allows for it: - rate V - decrease + drift
     violations: Array  # judged rounds with slack < -tolerance
@@ -156,6 +157,7 @@ def start_check(case: Case, stepsize: Scalar, place: Place) -> StepCheck:
         account=open_account(start),
         smallest_slack=zero + jnp.inf,
         smallest_slack_round=never,
+        recent_slack=zero + jnp.inf,
         worst_change=zero + jnp.nan,
         worst_promise=zero + jnp.nan,
         violations=never,
@@ -200,6 +202,7 @@ def judge_step(check: StepCheck, case: Case, factors: Factors, stepsize: Scalar,
         account=settle(check.account, terms, value_noise, tolerance(dtype)),
         smallest_slack=jnp.minimum(check.smallest_slack, relative),
         smallest_slack_round=jnp.where(worst, step.round, check.smallest_slack_round),
+        recent_slack=jnp.minimum(check.recent_slack, relative),
         worst_change=jnp.where(worst, change, check.worst_change),
         worst_promise=jnp.where(worst, promise, check.worst_promise),
         violations=check.violations + (relative < -tolerance(dtype)),

@@ -31,7 +31,7 @@ from simulator.checks import factors
 from simulator.constants import Constants, constants_of
 from simulator.devices import lanes_that_fit, multiplications, spread, workers_mesh
 from simulator.method import Method
-from simulator.program import Program, Record, Run, Setting, Tally, advance, narrow, placed, start
+from simulator.program import Program, Record, Run, Setting, Stops, Tally, advance, narrow, placed, start
 from simulator.theorem import Theorem
 from simulator.trace import Trace
 from simulator.traffic import Payload
@@ -116,7 +116,8 @@ def simulate(
     ]
     shape = stepsizes.shape + seeds.shape
     runs = jax.tree.map(lambda *leaves: _unravelled(np.concatenate(leaves, axis=-1), shape), *parts)
-    return _trace(applicable, obstacles, constants, stepsizes, schedule.recorded, *runs)
+    axes = (stepsizes.reshape(stepsizes.shape + (1,) * seeds.ndim), seeds)
+    return _trace(applicable, obstacles, constants, np.broadcast_arrays(*axes), schedule.recorded, *runs)
 
 
 def _unravelled(leaf: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -263,7 +264,7 @@ def _simulate(batch: Batch, schedule: Schedule, begun: Position, observer: Obser
     rounds = max(1, int(WORK_PER_CHUNK / max(batch.work * lanes, LEAST_WORK_OF_A_ROUND)))
     for counts, kept in schedule.chunks(rounds, int(done)):
         running = _without_ended(batch, running, results.tally.diverged_round, last - int(done))
-        running, records = _advance(batch, running, counts, results)
+        running, records = _advance(batch, running, (counts, kept), results)
         rows.append(jax.tree.map(lambda leaf: leaf[kept], records))  # noqa: B023  (used at once)
         done = done + counts.sum()
         observer.advanced(int(counts.sum()) * lanes, lambda: Position(running, results, _joined(rows), done))  # noqa: B023
@@ -274,19 +275,21 @@ def _joined(rows: list[Record]) -> Any:
     return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
-def _advance(batch: Batch, running: Runs, counts: np.ndarray, results: Results) -> tuple[Runs, Record]:
+def _advance(
+    batch: Batch, running: Runs, chunk: tuple[np.ndarray, np.ndarray], results: Results
+) -> tuple[Runs, Record]:
     """One chunk; `results` is brought up to date. -> the runs after it, and records of all runs [C, ..., S]."""
-    records = jax.tree.map(lambda leaf: np.repeat(leaf[None], len(counts), axis=0), results.latest)
+    number = len(chunk[0])
+    records = jax.tree.map(lambda leaf: np.repeat(leaf[None], number, axis=0), results.latest)
     if len(running.lanes):
         blank = jax.tree.map(
             lambda leaf: np.zeros((RECORDS_PER_CHUNK, *leaf.shape[:-1], len(running.lanes)), leaf.dtype), results.latest
         )
-        padded = jnp.asarray(np.pad(counts, (0, RECORDS_PER_CHUNK - len(counts))), jnp.int32)
-        runs, recorded = advance(
-            batch.program, batch.setting, running.gammas, running.runs, blank, padded, jnp.asarray(len(counts))
-        )
+        counts, kept = (jnp.asarray(np.pad(each, (0, RECORDS_PER_CHUNK - number))) for each in chunk)
+        stops = Stops(counts.astype(jnp.int32), kept, jnp.asarray(number))
+        runs, recorded = advance(batch.program, batch.setting, running.gammas, running.runs, blank, stops)
         running = running._replace(runs=runs)
-        _enter(records, jax.tree.map(lambda leaf: np.asarray(leaf)[: len(counts)], recorded), running.lanes)
+        _enter(records, jax.tree.map(lambda leaf: np.asarray(leaf)[:number], recorded), running.lanes)
         _enter(results.tally, runs.tally, running.lanes)
         _enter(results.latest, jax.tree.map(lambda leaf: leaf[-1], records), slice(None))
     return running, records
@@ -319,13 +322,17 @@ def _without_ended(batch: Batch, running: Runs, diverged_round: Any, rounds: int
 # --- results ------------------------------------------------------------------------------------------------------
 
 
-def _trace(theorems, obstacles, constants, stepsizes, recorded_rounds, tally: Any, records: Any) -> Trace:
-    """Collect tallies and records, with leaves [...] or [..., K] and [..., R] or [..., R, K], into a trace."""
+def _trace(theorems, obstacles, constants, axes, recorded_rounds, tally: Any, records: Any) -> Trace:
+    """Collect tallies and records, with leaves [...] or [..., K] and [..., R] or [..., R, K], into a trace.
+
+    `axes` are the stepsizes and the seeds of the runs, [...] each.
+    """
+    gammas, seeds = axes
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = records.grad_norm_sq_sum / recorded_rounds
-    runs = tally.diverged_round.shape
-    gammas = np.broadcast_to(stepsizes.reshape(stepsizes.shape + (1,) * (len(runs) - stepsizes.ndim)), runs)
     return Trace(
+        stepsize=gammas,
+        seed=seeds,
         round=recorded_rounds,
         bits_per_worker=records.uplink_bits,
         downlink_bits_per_worker=records.downlink_bits,
@@ -358,6 +365,7 @@ def _course(records: Any, theorem: int, mean_grad_norm_sq: np.ndarray) -> Course
         lyapunov=records.lyapunov[..., theorem],
         noise=records.noise[..., theorem],
         budget=records.budget[..., theorem],
+        slack=records.slack[..., theorem],
         log_ratio=records.log_ratio[..., theorem],
         log_capital=records.log_capital[..., theorem],
         mean_grad_norm_sq=mean_grad_norm_sq,

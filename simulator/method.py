@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import fields
+from math import prod
 from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
@@ -55,6 +56,14 @@ class Method(ABC):
         """What the method drives to zero: |grad f(x)|^2, unless its objective has another measure. -> []."""
         return jnp.sum(jnp.mean(state.gradients, axis=0) ** 2)
 
+    def gradient_passes(self, problem: Problem) -> float:
+        """Passes over its data that a worker makes in a round for its gradients, expected, on average over the workers.
+
+        A full gradient is one pass, a minibatch a part of one; a worker that does not take part makes none.
+        """
+        present = (part.probability(problem.num_workers) for part in self.components if isinstance(part, Participation))
+        return self.gradient_oracle.passes(problem) * prod(present)
+
     @property
     def second_compressor(self) -> Compressor:
         """Of a worker's second message or of the server's, for a method that has one."""
@@ -62,7 +71,7 @@ class Method(ABC):
 
     @property
     def gradient_oracle(self) -> GradientOracle:
-        """Of the gradients that the workers use: the component of that type, or exact ones."""
+        """Of the gradients that the workers use, the component of that type, or exact ones."""
         return next((part for part in self.components if isinstance(part, GradientOracle)), Exact())
 
     def resolved(self, problem: Problem) -> "Method":

@@ -50,5 +50,9 @@ class GradientOracle(ABC):
     def constants(self, problem: Problem) -> NoiseConstants | None:
         """What holds at every x, or None where nothing is known."""
 
+    def passes(self, problem: Problem) -> float:
+        """Gradients of samples that a draw takes, over those of a full gradient, on average over the workers."""
+        return 1.0
+
     def check(self, problem: Problem) -> None:  # noqa: B027  (most exist everywhere)
         """Raise InvalidInput where the oracle does not exist for the problem."""

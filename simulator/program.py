@@ -38,7 +38,7 @@ from simulator.method import Method
 from simulator.theorem import Theorem
 from simulator.traffic import Payload, Size
 
-__all__ = ["Program", "Record", "Run", "Setting", "Tally", "advance", "narrow", "placed", "start"]
+__all__ = ["Program", "Record", "Run", "Setting", "Stops", "Tally", "advance", "narrow", "placed", "start"]
 
 
 class Tally(NamedTuple):
@@ -87,8 +87,17 @@ class Record(NamedTuple):
     lyapunov: Array  # of every theorem, [K]; likewise below
     noise: Array  # of the Lyapunov values
     budget: Array
+    slack: Array  # the smallest since the record before, relative; inf where no round was judged
     log_ratio: Array  # log(A/B) of the bet against the theorem, NaN once it is closed
     log_capital: Array
+
+
+class Stops(NamedTuple):
+    """Where a chunk of rounds stops, C times at most."""
+
+    counts: Array  # rounds to each from the one before, [C]
+    kept: Array  # whether its record is one of the trace, [C]
+    number: Array  # how many there are, []
 
 
 class Program(NamedTuple):
@@ -166,22 +175,23 @@ def placed(program: Program, setting: Setting, runs: Run) -> Run:
 
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
 def advance(
-    program: Program, setting: Setting, gammas: Array, runs: Run, blank: Record, counts: Array, number: Array
+    program: Program, setting: Setting, gammas: Array, runs: Run, blank: Record, stops: Stops
 ) -> tuple[Run, Record]:
-    """Advance every run by counts[0] rounds and record, by counts[1] and record, ... `number` times in all.
+    """Advance every run to the first of the stops and record, to the next and record, ...
 
-    gammas [S], counts [C], leaves of runs [..., S] and of blank [C, ..., S] -> leaves [..., S] and [C, ..., S], the
-    first `number` rows of which are filled.
+    gammas [S], leaves of runs [..., S] and of blank [C, ..., S] -> leaves [..., S] and [C, ..., S], the first
+    `stops.number` rows of which are filled.
     """
     one_round, record = (partial(function, program) for function in (_one_round, _record))
 
     def advance_and_record(index: Array, carry: tuple[Run, Record]) -> tuple[Run, Record]:
         runs, records = carry
-        runs = lax.fori_loop(0, counts[index], lambda _, runs: over_lanes(one_round, setting, gammas, runs), runs)
+        runs = lax.fori_loop(0, stops.counts[index], lambda _, runs: over_lanes(one_round, setting, gammas, runs), runs)
         row = over_lanes(record, setting, gammas, runs)
-        return runs, jax.tree.map(lambda column, value: column.at[index].set(value), records, row)
+        records = jax.tree.map(lambda column, value: column.at[index].set(value), records, row)
+        return _after_record(runs, stops.kept[index]), records
 
-    runs, records = lax.fori_loop(0, number, advance_and_record, (runs, blank))
+    runs, records = lax.fori_loop(0, stops.number, advance_and_record, (runs, blank))
     return placed(program, setting, runs), records
 
 
@@ -231,6 +241,13 @@ def _first(earlier: Array, happens: Array, now: Array) -> Array:
     return jnp.where((earlier < 0) & happens, now, earlier)
 
 
+def _after_record(runs: Run, kept: Array) -> Run:
+    """The runs, with what is measured from record to record begun anew if the record is kept."""
+    check = runs.tally.check
+    check = check._replace(recent_slack=jnp.where(kept, jnp.inf, check.recent_slack))
+    return runs._replace(tally=runs.tally._replace(check=check))
+
+
 def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Record:
     problem, _, constants, _ = setting
     case, place, tally, account = setting.case(program), run.place, run.tally, run.tally.check.account
@@ -250,6 +267,7 @@ def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Recor
         lyapunov=lyapunov,
         noise=rounding(run.start.factors.weight, delta, lyapunov),
         budget=account.budget,
+        slack=tally.check.recent_slack,
         log_ratio=jnp.where(account.open, account.log_ratio, jnp.nan),
         log_capital=jnp.where(account.open, account.log_capital, jnp.nan),
     )

@@ -20,12 +20,15 @@ class Verdict:
     """What one theorem says about the runs, and whether it was so. Arrays have the shape [...] of the runs.
 
     Attributes:
+        bounded: what the theorem bounds, "mean_grad_norm_sq", "min_grad_norm_sq" or "lyapunov".
         applies: whether the stepsize is one for which the theorem speaks (its other assumptions hold).
         max_stepsize: the largest such stepsize.
         lyapunov: V at the recorded rounds, [..., R].
         bound: what the theorem promises at the recorded rounds, [..., R]: on `Trace.mean_grad_norm_sq` or
-            `Trace.min_grad_norm_sq` (NaN at round 0) or on `lyapunov`, as the theorem's `bounded` says.
-        smallest_slack: the smallest relative slack of the one-step inequality over the judged rounds; inf if none.
+            `Trace.min_grad_norm_sq` (NaN at round 0) or on `lyapunov`, as `bounded` says.
+        slack: the smallest relative slack of the one-step inequality over the judged rounds from one recorded round to
+            the next, [..., R]; NaN where none was judged, and from the one on before which the run diverged.
+        smallest_slack: the smallest over all judged rounds; inf if none.
         smallest_slack_round: the round that ended with it.
         worst_change, worst_promise: the two sides of the inequality in that round: V+ - V, and what it must not exceed;
             NaN if none.
@@ -43,10 +46,12 @@ class Verdict:
             bound at the same recorded rounds, from `fitted_from` to `fitted_to`; NaN and -1 where these are too few.
     """
 
+    bounded: str
     applies: np.ndarray
     max_stepsize: float
     lyapunov: np.ndarray
     bound: np.ndarray
+    slack: np.ndarray
     smallest_slack: np.ndarray
     smallest_slack_round: np.ndarray
     worst_change: np.ndarray
@@ -70,6 +75,7 @@ class Course(NamedTuple):
     lyapunov: np.ndarray
     noise: np.ndarray  # what rounding may do to it
     budget: np.ndarray
+    slack: np.ndarray
     log_ratio: np.ndarray
     log_capital: np.ndarray
     mean_grad_norm_sq: np.ndarray
@@ -99,10 +105,12 @@ def reach_verdict(
         window = fit_window(comparable & (measured > 0) & (noise < NOISE_IN_FITS * lyapunov) & np.isfinite(bound))
     fitted, promised = (fit_rate(theorem.law, rounds, values, window) for values in (measured, bound))
     return Verdict(
+        bounded=theorem.bounded,
         applies=theorem.speaks_of(constants, stepsizes),
         max_stepsize=float(theorem.max_stepsize(constants)),
         lyapunov=lyapunov,
         bound=np.where(rounds > 0, bound, np.nan) if theorem.bounded != "lyapunov" else bound,
+        slack=np.where(np.isfinite(course.slack), course.slack, np.nan),
         smallest_slack=check.smallest_slack,
         smallest_slack_round=check.smallest_slack_round,
         worst_change=check.worst_change,

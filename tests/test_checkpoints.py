@@ -63,7 +63,7 @@ def bits(trace: Trace) -> list[bytes]:
     """All that a trace says, comparable."""
     arrays = [value for value in vars(trace).values() if isinstance(value, np.ndarray)]
     for verdict in trace.verdicts.values():
-        arrays += [np.asarray(value, float) for value in vars(verdict).values()]
+        arrays += [np.asarray(value, float) for name, value in vars(verdict).items() if name != "bounded"]
     return [array.tobytes() for array in arrays]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from compiling import compilations
 from instances import DIM, instance
+from matplotlib import pyplot
 from numpy.testing import assert_allclose, assert_array_equal
 
 from problems import InvalidInput, LeastSquares, Problem, Quadratic
@@ -41,7 +42,8 @@ def values(trace: Trace) -> dict[str, np.ndarray]:
     found = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
     del found["round"]
     for theorem, verdict in trace.verdicts.items():
-        found |= {f"{theorem}.{name}": value for name, value in vars(verdict).items() if name != "max_stepsize"}
+        own = {name: value for name, value in vars(verdict).items() if name not in ("bounded", "max_stepsize")}
+        found |= {f"{theorem}.{name}": value for name, value in own.items()}
     return found
 
 
@@ -92,8 +94,30 @@ def test_shapes(stepsize, seed, shape):
             "fitted_to",
         )
         assert all(np.shape(getattr(verdict, name)) == shape for name in scalars)
-        assert verdict.log_ratio.shape == verdict.log_capital.shape == (*shape, 4)
+        recorded = (verdict.slack, verdict.log_ratio, verdict.log_capital)
+        assert all(figure.shape == (*shape, 4) for figure in recorded)
     assert trace.lyapunov.keys() == trace.verdicts.keys()
+
+
+def test_a_trace_is_a_table_and_a_plot_and_says_what_it_is():
+    trace = run(EF21(RandK(2)), [0.1, 0.2], rounds=7, record_every=3, seed=[0, 4])
+    table = trace.to_pandas()
+    assert list(table.columns[:3]) == ["stepsize", "seed", "round"] and len(table) == 2 * 2 * 4
+    one = table[(table.stepsize == 0.2) & (table.seed == 4)]
+    for name in ("loss", "grad_norm_sq", "bits_per_worker"):
+        assert np.array_equal(one[name], getattr(trace, name)[1, 1])
+    for theorem, verdict in trace.verdicts.items():
+        suffix = theorem.replace("-", "_")
+        assert np.array_equal(one[f"bound_{suffix}"], verdict.bound[1, 1], equal_nan=True)
+    for theorem in (None, *trace.verdicts):
+        axes = trace.plot(theorem)
+        dashed = [line for line in axes.lines if line.is_dashed()]
+        assert len(axes.lines) - len(dashed) == 4 and len(dashed) == (0 if theorem is None else 4)
+        pyplot.close(axes.figure)
+    with pytest.raises(InvalidInput, match="unknown theorem that applies 'no-such'"):
+        trace.plot("no-such")
+    assert repr(trace).startswith("Trace(2x2 runs of 7 rounds, 4 recorded, 0 diverged; judged by ")
+    assert len(run(rounds=7, record_every=3).to_pandas()) == 4
 
 
 def test_axes_are_stepsizes_then_seeds():
@@ -130,6 +154,9 @@ def test_records_are_those_of_the_round():
                 assert other <= value
             elif "fitted" in name or "promised" in name:  # through the records
                 continue
+            elif name.endswith(".slack"):  # the smallest since the record before
+                windows = np.split(value[1:], some.round[1:-1])
+                assert_array_equal(other[1:], [window.min() for window in windows])
             else:
                 assert_array_equal(other, value[some.round] if value.shape == every.round.shape else value, name)
     problem = instance("dense").problem

@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from experiments import figures as named
 from experiments.config import parse_config
 from experiments.execute import run_sweep
-from experiments.figures import draw_figures, save_figures
+from experiments.figures import FIGURES, draw_figure, draw_figures, save_figures
+from experiments.figures.sweep import CROWD, Sweep
+from experiments.figures.tightness import tightness_table
 from experiments.raw_config import apply_overrides
 from experiments.results import Results, load_results
+from problems import InvalidInput
 
 CONFIG = """
 name = "figures"
@@ -59,9 +64,196 @@ def texts(figure: Figure) -> str:
     return "\n".join([figure.get_suptitle(), *legend, *titles])
 
 
+def lines(figure: Figure, prefix: str) -> dict[str, Line2D]:
+    """The lines of that kind, by what they are of."""
+    return {
+        str(line.get_gid()).removeprefix(prefix): line
+        for axes in figure.axes
+        for line in axes.lines
+        if str(line.get_gid()).startswith(prefix)
+    }
+
+
 def test_there_is_a_figure_for_every_question(figures):
-    convergence = [f"{what}-by-{by}" for what in ("gradient-norm", "loss-gap") for by in ("rounds", "bits")]
-    assert list(figures) == [*convergence, "rounds-to-target"]
+    by_gradients = {f"{what}-by-gradients" for what in ("gradient-norm", "loss-gap")}  # a round is a pass here
+    assert list(figures) == [name for name in FIGURES if name not in by_gradients]
+
+
+def test_every_figure_has_a_function_of_its_name(results):
+    drawn = {
+        "gradient-norm-by-rounds": named.convergence(results),
+        "loss-gap-by-gradients": named.convergence(results, "loss-gap", "gradients"),
+        "lyapunov": named.lyapunov(results),
+        "slack": named.slack(results),
+        "stepsize-tolerance": named.stepsize_tolerance(results),
+        "rounds-to-target": named.rounds_to_target(results),
+        "tightness": named.tightness(results),
+        "bits-breakdown": named.bits_breakdown(results),
+    }
+    for name, figure in drawn.items():
+        assert texts(figure) == texts(draw_figure(results, name))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": "gradient"}, "unknown figure 'gradient'"),
+        ({"name": "slack", "width": "triple"}, "unknown width 'triple'"),
+        ({"name": "slack", "page": 2}, "has no page 2"),
+    ],
+)
+def test_what_is_not_there_is_told(results, wrong, told):
+    with pytest.raises(InvalidInput, match=told):
+        draw_figure(results, **wrong)
+    with pytest.raises(InvalidInput, match="unknown format 'gif'"):
+        save_figures(results, ["slack"], ["gif"])
+
+
+def test_a_sweep_without_what_a_figure_needs_says_so(tmp_path):
+    results = sweep(
+        tmp_path / "plain",
+        "problem.smoothness_ratio=2.0",
+        "method.0={kind='ef21-page', compressor={kind='top-k', k=1}, probability=0.5, oracle={kind='exact'},"
+        " stepsize=0.1}",
+    )
+    for name, told in {
+        "rounds-to-target": "L_QM/L_AM is the same",
+        "stepsize-tolerance": "several stepsizes",
+        "slack": "judged round by round",
+    }.items():
+        assert name not in draw_figures(results)
+        with pytest.raises(InvalidInput, match=told):
+            draw_figure(results, name)
+    # a round is 0.5 + 0.5 x 2 passes over the data
+    by_rounds, by_gradients = (draw_figures(results)[f"loss-gap-by-{by}"] for by in ("rounds", "gradients"))
+    ((run, plain),) = lines(by_rounds, "run-").items()
+    assert np.array_equal(lines(by_gradients, "run-")[run].get_xdata(), 1.5 * np.asarray(plain.get_xdata()))
+
+
+def test_a_figure_is_as_wide_as_a_column_and_its_legend_hides_no_data(results, figures):
+    single = draw_figures(results, width="single")
+    assert {figure.get_figwidth() for figure in single.values()} == {3.4}
+    assert {figure.get_figwidth() for figure in figures.values()} == {7.0}
+    for name, figure in [*single.items(), *figures.items()]:
+        boxes = [axes.get_window_extent() for axes in figure.axes]
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert not any(box.overlaps(other) for other in boxes), name
+            assert box.x0 >= 0 and box.x1 <= 1.02 * figure.get_window_extent().x1, name
+
+
+def test_fonts_are_embedded_as_journals_want_them(results):
+    (path,) = save_figures(results, ["slack"], ["pdf"], "single")
+    assert b"/FontFile2" in path.read_bytes() and b"/Type3" not in path.read_bytes()
+
+
+# --- what is drawn ------------------------------------------------------------------------------------------------
+
+
+def test_slacks_are_the_recorded_ones_dotted_where_the_theorem_does_not_speak(results):
+    figure, traces = draw_figure(results, "slack"), results.traces
+    (mean, _) = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["quadratic-mean", "arithmetic-mean-pl"]
+    drawn_here = {str(line.get_gid()): line for line in mean.lines if line.get_gid()}
+    for run in results.runs.itertuples():
+        line = drawn_here[("slack-" if run.applies_quadratic_mean else "beyond-") + run.run]
+        trace = traces[traces.run == run.run]
+        assert np.array_equal(line.get_ydata(), trace.slack_quadratic_mean, equal_nan=True)
+        (smallest,) = drawn_here[f"least-{run.run}"].get_ydata()
+        assert smallest == run.smallest_slack_quadratic_mean
+        assert run.status == "diverged" or smallest == np.nanmin(line.get_ydata())
+        assert line.is_dashed() != run.applies_quadratic_mean
+    assert results.runs.applies_quadratic_mean.nunique() == 2
+
+
+def test_the_lyapunov_function_stays_below_what_is_promised(results):
+    figure = draw_figure(results, "lyapunov")
+    measured, promised = lines(figure, "run-"), lines(figure, "bound-")
+    assert set(measured) == set(results.runs.run) and 0 < len(promised) < len(measured)
+    for run, bound in promised.items():
+        values, limits = np.asarray(measured[run].get_ydata()), np.asarray(bound.get_ydata())
+        assert np.all(values <= limits * (1 + 1e-12)) and np.any(values < 0.9 * limits)
+
+
+def test_tightness_is_the_largest_excess_of_a_theorem_on_a_problem(results):
+    table, runs = tightness_table(Sweep(results)), results.runs
+    for panel, ratio in enumerate((1.5, 2.5)):
+        spoken = runs[runs.applies_quadratic_mean.astype(bool) & (runs["problem.smoothness_ratio"] == ratio)]
+        assert table.loc["ef21 quadratic-mean", panel] == spoken.excess_quadratic_mean.max() < 1
+    labels = draw_figure(results, "tightness").axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == list(table.index)
+
+
+def test_bars_add_up_to_what_was_sent(tmp_path):
+    results = sweep(tmp_path / "bits", "problem.smoothness_ratio=2.0", "method.0.initial=gradient", "target=0.9")
+    (axes,) = draw_figure(results, "bits-breakdown").axes
+    runs, traces = results.runs, results.traces
+    reached = runs.target_round.notna() & (runs.target_round % 10 == 0)
+    ends = runs.target_round.where(runs.target_round.notna(), 40)
+    for variant, (run, end) in enumerate(zip(runs.run, ends, strict=True)):
+        bars = [bar for bar in axes.patches if np.isclose(bar.get_y() + bar.get_height() / 2, variant)]
+        trace = traces[(traces.run == run)]
+        sent = np.interp(end, trace["round"], trace.bits_per_worker + trace.downlink_bits_per_worker)
+        assert np.isclose(sum(bar.get_width() for bar in bars), sent) and bars[0].get_width() == 32 * 4
+        assert bool(bars[0].get_hatch()) == bool(runs.target_round.isna()[variant])
+    assert runs.target_round.isna().any() or reached.any()
+
+
+def test_tolerance_is_the_smallest_gradient_at_every_multiple(results):
+    figure = draw_figure(results, "stepsize-tolerance")
+    runs, traces = results.runs, results.traces
+    low = traces.groupby("run").grad_norm_sq.min() / traces[traces["round"] == 0].set_index("run").grad_norm_sq
+    calm = runs[runs.diverged_round.isna()]
+    heights = {round(float(y), 12) for axes in figure.axes for line in axes.lines for y in line.get_ydata() if y != 1}
+    assert {round(low[run], 12) for run in calm.run} <= heights
+    assert "diverged" in texts(figure)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory) -> Results:
+    return sweep(
+        tmp_path_factory.mktemp("seeds") / "results",
+        "seeds=[0, 1, 2, 3, 4, 5]",
+        "problem.smoothness_ratio=2.0",
+        "method.0.compressor={kind='rand-k', k=2}",
+        "method.0.stepsize={rule='quadratic-mean', multiple=[1, 4]}",
+    )
+
+
+def test_many_seeds_are_a_median_in_a_band(seeds):
+    (axes,) = draw_figure(seeds, "gradient-norm-by-rounds").axes
+    medians = [line for line in axes.lines if str(line.get_gid()).startswith("run-")]
+    bands = [band for band in axes.collections if str(band.get_gid()).startswith("band-")]
+    assert len(medians) == len(bands) == 2
+    traces = seeds.traces.merge(seeds.runs[["run", "multiple"]])
+    for multiple, line, band in zip((1, 4), medians, bands, strict=True):
+        values = traces[traces.multiple == multiple].pivot(index="round", columns="run", values="grad_norm_sq")
+        assert np.allclose(line.get_ydata(), values.median(axis=1), rtol=1e-12)
+        edges = {round(float(y), 12) for y in band.get_paths()[0].vertices[:, 1]}
+        assert {round(float(y), 12) for y in values.quantile(0.1, axis=1)} <= edges
+        assert {round(float(y), 12) for y in values.quantile(0.9, axis=1)} <= edges
+
+
+def test_a_crowd_is_thin_lines_with_their_range_and_some_names(tmp_path):
+    multiples = [round(1.3**i, 3) for i in range(CROWD + 1)]
+    results = sweep(
+        tmp_path / "crowd",
+        "problem.smoothness_ratio=2.0",
+        f"method.0.stepsize={{rule='quadratic-mean', multiple={multiples}}}",
+    )
+    figure = draw_figure(results, "gradient-norm-by-rounds")
+    assert drawn(figure, "run-") == set(results.runs.run) and len(results.runs) == 2 * len(multiples)
+    (axes,) = figure.axes
+    assert all(line.get_linewidth() < 1 for line in lines(figure, "run-").values())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["k = 1", "k = 2"]
+    named_runs = [text for text in axes.texts if str(text.get_gid()).startswith("name-")]
+    boxes = [text.get_window_extent() for text in named_runs]
+    assert 3 <= len(boxes) <= 5
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert all(box.x1 <= figure.get_window_extent().x1 for box in boxes)
+    ranges = [str(band.get_gid()) for band in axes.collections if str(band.get_gid()).startswith("range-")]
+    assert len(ranges) == 2
+    assert all(draw_figures(results))
 
 
 @pytest.mark.parametrize("by", ["rounds", "bits"])
@@ -171,11 +363,11 @@ def test_values_that_are_not_positive_do_not_break_the_axis(results, tmp_path):
     for name in ("config.toml", "provenance.json", "runs.parquet"):
         (copy / name).write_bytes((results.folder / name).read_bytes())
     traces.to_parquet(copy / "traces" / "batch-0000.parquet")
-    assert len(save_figures(load_results(copy))) == 10
+    assert len(save_figures(load_results(copy))) == 2 * 10
 
 
 def test_the_same_results_give_the_same_bytes_in_another_process(results):
     first = {path: path.read_bytes() for path in save_figures(results)}
     code = "import sys; from experiments.cli import main; main(['plot', sys.argv[1]])"
     subprocess.run([sys.executable, "-c", code, str(results.folder)], check=True, capture_output=True, timeout=300)
-    assert {path: path.read_bytes() for path in first} == first and len(first) == 10
+    assert {path: path.read_bytes() for path in first} == first and len(first) == 2 * 10

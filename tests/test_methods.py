@@ -196,7 +196,8 @@ def test_every_method_keeps_single_precision(method):
     runs, first = jax.eval_shape(start, (batch.setting, x0, jnp.float32(1e-6)), gammas, keys, numbers)
     advance = partial(program.advance.__wrapped__, batch.program)
     blank = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), first)
-    after, records = jax.eval_shape(advance, batch.setting, gammas, runs, blank, jnp.array([1, 2], jnp.int32), 2)
+    stops = program.Stops(jnp.array([1, 2], jnp.int32), jnp.array([True, False]), jnp.asarray(2))
+    after, records = jax.eval_shape(advance, batch.setting, gammas, runs, blank, stops)
     assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, runs)
     floats = {
         leaf.dtype

@@ -11,7 +11,22 @@ from instances import DIM, UNEQUAL, WORKERS, instance
 from numpy.testing import assert_allclose
 
 from problems.registry import registered
-from simulator import L0, L1, Box, Exact, FixedNumber, GaussianNoise, GradientOracle, Independent, Minibatch
+from simulator import (
+    EF21PAGE,
+    EF21PP,
+    EF21SGD,
+    GD,
+    L0,
+    L1,
+    Box,
+    Exact,
+    FixedNumber,
+    GaussianNoise,
+    GradientOracle,
+    Independent,
+    Minibatch,
+    TopK,
+)
 from simulator.proximal import ProximalRegularizer
 from simulator.weights import clone_weights, proportional_weights
 
@@ -51,6 +66,21 @@ def test_stochastic_gradients_are_unbiased_with_the_declared_variance(oracle):
     declared = np.asarray(oracle.variances(PROBLEM, x))
     assert np.all(np.abs(squares.mean(axis=0) - declared) <= margin(squares))
     assert oracle.deterministic == bool(np.all(found == found[0]))
+
+
+def test_minibatches_are_parts_of_a_pass_over_the_data():
+    parts = [2 / samples for samples in UNEQUAL]
+    assert_allclose(Minibatch(2, replacement=True).passes(PROBLEM), np.mean(parts))
+    minibatches = Minibatch(1)
+    page = EF21PAGE(TopK(2), minibatches, probability=0.25)
+    some = EF21PP(TopK(2), FixedNumber(3))
+    for method, passes in (
+        (GD(), 1.0),
+        (EF21SGD(TopK(2), minibatches), minibatches.passes(PROBLEM)),
+        (page, 0.25 + 0.75 * 2 * minibatches.passes(PROBLEM)),
+        (some, 3 / WORKERS),
+    ):
+        assert_allclose(method.gradient_passes(PROBLEM), passes)
 
 
 @every_oracle

@@ -25,7 +25,7 @@ from evaluations import (
     weighted_at,
     worker_hessians,
 )
-from instances import INSTANCES, MORE_INSTANCES, UNEQUAL, Network, Quadratics, Samples, instance
+from instances import DIM, INSTANCES, MORE_INSTANCES, UNEQUAL, WORKERS, Network, Quadratics, Samples, instance
 from numpy.testing import assert_allclose
 from problem_laws import curvature_slacks, gradient_slacks
 
@@ -114,6 +114,16 @@ def test_loss_is_the_mean_of_the_workers_losses(name):
         expected = [float(exact_worker_loss(data, worker, numbers(x))) for worker in range(problem.num_workers)]
     assert_allclose(losses_at(problem, x), expected, rtol=1e-13, atol=1e-13)
     assert_allclose(problem.loss(x), np.mean(expected), rtol=1e-13, atol=1e-13)
+
+
+def test_a_problem_says_its_sizes_and_constants():
+    problem = instance("dense").problem
+    own = np.asarray(problem.worker_smoothness)
+    means = f"L={float(problem.smoothness):.4g}, L_AM={own.mean():.4g}, L_QM={np.sqrt((own**2).mean()):.4g}"
+    assert repr(problem) == f"Quadratic(n={WORKERS}, d={DIM}, {means}, mu={problem.pl_constant:.4g})"
+    told = []
+    jax.jit(lambda traced: told.append(repr(traced)))(problem)  # in an error's message, say
+    assert told == [f"Quadratic(n={WORKERS}, d={DIM}, traced)"]
 
 
 def test_unequal_workers_weigh_the_same_and_not_their_samples():

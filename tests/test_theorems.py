@@ -343,13 +343,14 @@ def test_slacks_of_the_engine_are_those_of_the_written_theorems(kind):
     for _ in range(rounds):
         states.append(jax.jit(method.step)(problem, jnp.asarray(gamma), states[-1], key))
     written = Written(k)
-    verdicts = run(problem, method, gamma, rounds=rounds).verdicts
+    verdicts = run(problem, method, gamma, rounds=rounds, record_every=3).verdicts
     assert len(verdicts) == len(applicable(problem, method)) > 0
     for theorem, verdict in verdicts.items():
         if theorem in ("tight", "mean-squared-distortion"):
             continue  # test_written.py has their potentials and drifts
         slacks = [written.relative_slack(kind, theorem, gamma, before, after) for before, after in pairwise(states)]
         assert verdict.judged_rounds == rounds
+        assert_allclose(verdict.slack, [np.nan, min(slacks[:3]), slacks[3]], rtol=1e-9, atol=1e-11)
         assert_allclose(verdict.smallest_slack, min(slacks), rtol=1e-9, atol=1e-11)
         assert verdict.smallest_slack_round == 1 + int(np.argmin(slacks))
 

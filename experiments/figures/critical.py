@@ -12,7 +12,8 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 
 from experiments.critical import CONVERGENCE
 from experiments.critical_exponents import RATIO, described, varying
-from experiments.figures.style import COLORS, DASHED, DOTTED, GREY, WIDTH, figure_style
+from experiments.figures.frame import characters, sheet
+from experiments.figures.style import COLORS, DASHED, DOTTED, GREY, figure_style
 from experiments.figures.sweep import method_of
 from experiments.figures.words import typeset
 from problems import InvalidInput
@@ -27,7 +28,7 @@ Table = Any  # a pandas DataFrame; its type stubs do not know what a mask select
 Style = dict[str, Any]
 
 
-def draw_critical(table: pd.DataFrame) -> Figure:
+def draw_critical(table: pd.DataFrame, width: str = "double") -> Figure:
     """Critical stepsize times L against L_QM/L_AM: a column of panels a criterion, a row of panels a kind of problem.
 
     A colour is a method, a marker a profile; the theorems' own stepsizes are grey. Open triangles stand for bounds:
@@ -41,13 +42,14 @@ def draw_critical(table: pd.DataFrame) -> Figure:
     looks = Looks(rows)
     problems, criteria = list(rows.problem.unique()), list(rows.criterion.unique())
     with figure_style():
-        figure = Figure(layout="constrained", figsize=(WIDTH, 1.1 + ROW_HEIGHT * len(problems)))
+        figure = sheet(width)
+        figure.set_figheight(1.1 + ROW_HEIGHT * len(problems))
         panels = figure.subplots(len(problems), len(criteria), sharex=True, sharey=True, squeeze=False)
         for (i, problem), (j, criterion) in ((p, c) for p in enumerate(problems) for c in enumerate(criteria)):
             _draw_panel(panels[i, j], rows[rows.problem == problem], criterion, looks)
         _label(figure, panels, problems, criteria)
         _scale(panels[0, 0], rows)
-        figure.legend(handles=list(looks.handles()), loc="outside lower center", ncols=3)
+        figure.legend(handles=list(looks.handles()), loc="outside lower center", ncols=characters(figure, 3) or 1)
         figure.draw_without_rendering()  # ticks are made in our style, whoever saves the figure
     return figure
 

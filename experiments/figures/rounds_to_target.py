@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter, StrMethodFormatter
 
-from experiments.figures.frame import frame
+from experiments.figures.frame import frame, look_handles, rows_height, sheet
 from experiments.figures.style import COLORS, GREY, GUIDE, MARKERS
 from experiments.figures.sweep import Look, Sweep
 from experiments.figures.words import typeset
@@ -26,9 +26,9 @@ class Points(NamedTuple):
     most: np.ndarray  # likewise, inf where not all did, [P]
 
 
-def draw_rounds_to_target(sweep: Sweep) -> Figure:
+def draw_rounds_to_target(sweep: Sweep, panels: list[int], width: str) -> Figure:
     """Rounds to |grad f|^2 <= target |grad f(x^0)|^2 against L_QM/L_AM, on logarithmic axes, a line a variant."""
-    figure = Figure(layout="constrained")
+    figure = sheet(width)
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -38,7 +38,7 @@ def draw_rounds_to_target(sweep: Sweep) -> Figure:
     for look, points in reached.items():
         _draw_points(axes, look, points, sweep)
     _finish_target_axes(axes, sweep)
-    frame(figure, sweep, _target_handles(sweep, reached), rows=1)
+    frame(figure, sweep, _target_handles(sweep, reached), rows_height(1))
     return figure
 
 
@@ -95,10 +95,7 @@ def _apart(values: Iterable[float]) -> list[float]:
 
 
 def _target_handles(sweep: Sweep, reached: dict[Look, Points]) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=look.color, marker=_marker(look), markersize=5, linewidth=1.6, label=look.label)
-        for look in reached
-    ]
+    handles = look_handles(look if sweep.crowded else look._replace(marker=_marker(look)) for look in reached)
     if sweep.one_number_varies:
         handles.append(Line2D([], [], color=GUIDE, linewidth=4, label="proportional to " + typeset("L_QM/L_AM")))
     if any(np.isinf(points.median).any() for points in reached.values()):

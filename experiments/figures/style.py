@@ -6,9 +6,9 @@ from typing import Any
 
 import matplotlib.style
 
-__all__ = ["COLORS", "DASHED", "DOTTED", "GREY", "GUIDE", "MARKERS", "WIDTH", "figure_style"]
+__all__ = ["COLORS", "DASHED", "DOTTED", "GREY", "GUIDE", "MARKERS", "WIDTHS", "figure_style"]
 
-WIDTH = 7.0  # inches, two columns of a paper; fonts below are as printed at this width
+WIDTHS = {"single": 3.4, "double": 7.0}  # inches, of one and of two columns of a paper; fonts are as printed at these
 
 # Okabe and Ito's palette, distinct for every kind of colour vision; without yellow, which is too light for a line.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,6 +36,7 @@ STYLE = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # embedded as TrueType, which journals ask for
     "svg.hashsalt": "efsim",  # else ids in an SVG are random
 }
 

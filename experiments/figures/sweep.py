@@ -15,6 +15,7 @@ from simulator import Method
 __all__ = ["Look", "Sweep", "Table", "method_of", "problem_items", "title"]
 
 MOST_PANELS = 9  # a figure
+CROWD = 14  # variants; more than these are told apart by groups, not one by one
 Table = Any  # a pandas DataFrame; its type stubs do not know what a mask selects
 
 
@@ -24,6 +25,7 @@ class Look(NamedTuple):
     label: str
     color: str
     marker: str
+    group: str  # what it has in common with others of its colour, in a crowd; else ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Sweep:
         return {str(run): trace for run, trace in self.results.traces.groupby("run")}
 
     @cached_property
+    def trace_names(self) -> list[str]:
+        """The columns of the traces."""
+        return list(next(iter(self.traces.values())))
+
+    @cached_property
     def looks(self) -> list[Look]:
         """The look of every variant."""
         runs = self.runs
@@ -61,8 +68,17 @@ class Sweep:
         factors += ["stepsize_text"] * (runs.stepsize_text.nunique() > 1)
         variants = runs.drop_duplicates("variant")
         labels = [", ".join(said(row, factors)) or "all runs" for _, row in variants.iterrows()]
+        if len(variants) > CROWD:
+            groups = _groups(variants, factors)
+            colors = [COLORS[number] for number in pd.factorize(pd.Series(groups))[0]]
+            return [Look(*each) for each in zip(labels, colors, [""] * len(labels), groups, strict=True)]
         styles = _styles(list(variants.method), list(pd.factorize(variants.stepsize_text)[0]))
-        return [Look(label, *style) for label, style in zip(labels, styles, strict=True)]
+        return [Look(label, *style, group="") for label, style in zip(labels, styles, strict=True)]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many variants to tell every one by its look."""
+        return len(self.looks) > CROWD
 
     @property
     def pages(self) -> list[list[int]]:
@@ -94,6 +110,14 @@ def numbered(runs: Table, columns: list[str]) -> pd.Series:
 def differs(runs: Table, name: str, kind: str) -> bool:
     """Whether the column differs between runs that have it; those of another kind need not have it."""
     return runs[name].nunique() > 1 or runs.groupby(kind)[name].nunique(dropna=False).max() > 1
+
+
+def _groups(variants: Table, factors: list[str]) -> list[str]:
+    """What to tell the variants of a crowd by: the first factor that there are colours enough for."""
+    for factor in (*factors, "rule"):
+        if 1 < variants[factor].nunique() <= len(COLORS):
+            return [", ".join(said(row, [factor])) or "others" for _, row in variants.iterrows()]
+    return [f"{len(variants)} variants"] * len(variants)
 
 
 def _styles(methods: list[int], stepsizes: list[int]) -> list[tuple[str, str]]:
@@ -132,8 +156,8 @@ def _unequal(values: pd.Series) -> bool:
     return len({f"{value:.4g}" for value in values}) > 1
 
 
-def title(sweep: Sweep) -> str:
-    """What all runs have in common: method, problem, and what the stepsizes are."""
+def title(sweep: Sweep, width: int) -> str:
+    """What all runs have in common: method, problem, and what the stepsizes are, in lines of `width` characters."""
     runs = sweep.runs
     row = runs.iloc[0]
     given = {field for table in sweep.results.config.raw["method"] for field in table}
@@ -141,10 +165,10 @@ def title(sweep: Sweep) -> str:
     method = [text for name in names if not differs(runs, name, "method.kind") for text in said(row, [name])]
     method += [row.stepsize_text] * (runs.stepsize_text.nunique() == 1)
     first = ["; ".join([*([", ".join(method)] if method else []), say("problem.kind", row["problem.kind"])])]
-    lines = [wrapped([*first, *problem_items(sweep, runs, common=True)], 100)]
+    lines = [wrapped([*first, *problem_items(sweep, runs, common=True)], width)]
     formulas = _stepsize_formulas(runs)
     if 0 < len(formulas) <= 3:
-        lines.append(wrapped(["stepsizes: " + formulas[0], *formulas[1:]], 100))
+        lines.append(wrapped(["stepsizes: " + formulas[0], *formulas[1:]], width))
     return "\n".join(lines)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["MINUS", "said", "say", "seen_length", "stepsize_text", "typeset", "wrapped"]
+__all__ = ["MINUS", "folded", "said", "say", "seen_length", "stepsize_text", "typeset", "wrapped"]
 
 GREEK = ("alpha", "mu", "omega", "theta", "xi")
+SYMBOLS = {"L": "L", "mu": r"\mu"}  # that have an index
 TIMES, MINUS, ROOT = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}", "\N{SQUARE ROOT}"
 
 
@@ -46,7 +47,7 @@ def plain(text: str) -> str:
 def typeset(formula: str) -> str:
     """A formula of plain text with its symbols."""
     formula = re.sub(rf"\b({'|'.join(GREEK)})\b", r"$\\\1$", formula.replace("sqrt", ROOT))
-    return re.sub(r"\bL_(\w+)", r"$L_\\mathrm{\1}$", formula)
+    return re.sub(r"\b(L|mu)_(\w+)", lambda found: rf"${SYMBOLS[found[1]]}_\mathrm{{{found[2]}}}$", formula)
 
 
 def wrapped(items: Iterable[str], width: int) -> str:
@@ -57,6 +58,18 @@ def wrapped(items: Iterable[str], width: int) -> str:
         if lines and seen_length(longer) > width:
             lines[-1] += ","
             lines.append(item)
+        else:
+            lines[-1:] = [longer]
+    return "\n".join(lines)
+
+
+def folded(text: str, width: int) -> str:
+    """The text in lines of about `width` characters as they are seen, broken between words."""
+    lines: list[str] = []
+    for word in re.findall(r"\$[^$]*\$\S*|\S+", text):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and seen_length(longer) > width:
+            lines.append(word)
         else:
             lines[-1:] = [longer]
     return "\n".join(lines)

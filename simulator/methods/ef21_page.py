@@ -89,6 +89,9 @@ class EF21PAGE(Method):
         check_initial(self.initial)
         check_number("probability", self.probability, "(0, 1]")
 
+    def gradient_passes(self, problem: Problem) -> float:
+        return self.probability + (1 - self.probability) * 2 * self.oracle.passes(problem)
+
     def init(self, problem: Problem, x0: Array, key: Array) -> PageState:
         gradients = problem.worker_gradients(x0)
         estimates, size = start_following(self.initial, self.compressor, round_keys(key).compression, gradients)

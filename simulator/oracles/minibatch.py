@@ -68,6 +68,10 @@ class Minibatch(GradientOracle):
             difference_smoothness=np.sqrt(factors) * problem.sample_difference_smoothness,
         )
 
+    def passes(self, problem: Problem) -> float:
+        assert isinstance(problem, FiniteSum)
+        return float(np.mean(self.size / np.asarray(problem.sample_counts)))
+
     def check(self, problem: Problem) -> None:
         if not isinstance(problem, FiniteSum):
             raise InvalidInput(f"minibatches need a problem with samples, not a {type(problem).__name__}")
