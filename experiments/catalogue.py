@@ -22,7 +22,7 @@ from problems import Problem
 from problems.registry import registered
 from simulator import Compressor, GradientOracle, Method, Paper, Participation, ProximalRegularizer, Theorem
 
-__all__ = ["catalogue"]
+__all__ = ["COMPONENT_SECTIONS", "catalogue", "shipped"]
 
 INTRODUCTION = """\
 # Catalogue
@@ -43,21 +43,22 @@ COMPONENT_SECTIONS = {
 def catalogue() -> str:
     """The catalogue as Markdown. It has the classes of the packages, not those of plugins."""
     parts = [INTRODUCTION, _contents(), "## Methods\n"]
-    parts += [_method(kind, cls) for kind, cls in _shipped(methods_by_year()).items()]
+    parts += [_method(kind, cls) for kind, cls in shipped(methods_by_year()).items()]
     for title, base in COMPONENT_SECTIONS.items():
-        parts += [f"## {title}\n", *(_component(kind, cls) for kind, cls in _shipped(registered(base)).items())]
+        parts += [f"## {title}\n", *(_component(kind, cls) for kind, cls in shipped(registered(base)).items())]
     parts += ["## Problems\n"]
-    parts += [_problem(kind, constructor) for kind, constructor in _shipped(constructors(Problem)).items()]
+    parts += [_problem(kind, constructor) for kind, constructor in shipped(constructors(Problem)).items()]
     return "\n".join(parts)
 
 
-def _shipped(known: dict[str, Any]) -> dict[str, Any]:
+def shipped(known: dict[str, Any]) -> dict[str, Any]:
+    """Those of the packages; not those of plugins."""
     return {kind: thing for kind, thing in known.items() if thing.__module__.startswith(("problems.", "simulator."))}
 
 
 def _contents() -> str:
     """Links to all methods, and to the other sections."""
-    methods = ", ".join(f"[{kind}](#{kind})" for kind in _shipped(methods_by_year()))
+    methods = ", ".join(f"[{kind}](#{kind})" for kind in shipped(methods_by_year()))
     others = [f"[{title}](#{title.lower().replace(' ', '-')})" for title in (*COMPONENT_SECTIONS, "Problems")]
     return f"[Methods](#methods): {methods}\n\n{', '.join(others)}\n"
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from experiments.colour import coloured
 from experiments.config import Config
 from experiments.expectations import Exponent, RoundsRatio, VerdictExpectation
 from experiments.fits import Undecided, exponent, ratio
@@ -109,7 +110,7 @@ def claims_of_verdicts(verdicts: Iterable[TheoremVerdict], expect: Iterable[Any]
 
 
 def _claims(theorems: Iterable[tuple[str, str]], expect: Iterable[Any]) -> list[Claim]:
-    implied = [VerdictExpectation(method=method, theorem=theorem) for method, theorem in theorems]
+    implied = [VerdictExpectation(kind="verdict", method=method, theorem=theorem) for method, theorem in theorems]
     by_name = {expectation.name: expectation for expectation in (*implied, *expect)}  # the config's own word counts
     return [Claim(expectation, _reference(expectation)) for expectation in by_name.values()]
 
@@ -128,8 +129,9 @@ def report(results: Results, verdicts: Sequence[TheoremVerdict]) -> list[Outcome
 
 
 def render_outcomes(outcomes: Iterable[Outcome], config: Config) -> str:
-    """What became of the tables [[expect]] of a config, to read below its verdicts; "" where it has none."""
-    return "\n\n".join(str(outcome) for outcome in outcomes if outcome.claim.expectation in config.expect)
+    """What became of the tables [[expect]] of a config, in colours, below its verdicts; "" where it has none."""
+    told = [outcome for outcome in outcomes if outcome.claim.expectation in config.expect]
+    return "\n\n".join(str(each).replace(f"\n{each.status}:", f"\n{coloured(each.status)}:", 1) for each in told)
 
 
 def check(claim: Claim, findings: Findings) -> Outcome:

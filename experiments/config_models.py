@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic.errors import PydanticUserError
 
+from experiments.descriptions import field_meanings, first_line
 from experiments.expectations import EXPECTATIONS, Expectation
 from experiments.spec import COMPONENTS, component_of, constructors, parameters, spec_of
 from experiments.strict import Positive, Strict, tag_of
@@ -23,6 +24,26 @@ DEEPEST = 3  # components may have components that have components
 Constructors = dict[type, dict[str, Callable[..., Any]]]
 
 
+WHOLE = "An experiment of efsim: problems, methods and stepsizes to sweep, and what is expected of the results."
+MEANINGS = {
+    "name": "Of the experiment and its results folder: letters, digits, '.', '_' and '-'.",
+    "description": "In words.",
+    "plugins": "Python files with classes that this config names, relative to it; they are imported.",
+    "rounds": "How many rounds every run takes.",
+    "record_every": "Rounds between two that are recorded; every round is judged.",
+    "seeds": "Of the methods that draw: a run for each.",
+    "target": "The fraction of |grad f(x^0)|^2 to reach; the first round there is noted.",
+    "precision": "Of the runs' numbers; theorems can hardly be judged in float32.",
+    "payload": "Bits that a float costs to send.",
+    "start": "The starting point x^0.",
+    "problem": "What is minimised: a table, or several.",
+    "method": "How it is minimised: a list of tables.",
+    "expect": "Claims beyond those of the theorems, which `efsim verify` and pytest check.",
+    "reduced": "Changes that make a small version of the config, in the keys of --set.",
+}
+STEPSIZE = "gamma: a number, or multiples of the largest stepsize of theorems."
+
+
 class Choice(Strict):
     """A table whose fields are the parameters of a registered constructor; every field holds the list of its values."""
 
@@ -36,14 +57,15 @@ def _listed(value: Any) -> Any:
 
 def _swept(element: Any) -> Any:
     """The type of a field that takes one value or a list of values to sweep."""
-    return Annotated[list[element], BeforeValidator(_listed), Field(min_length=1)]
+    many = Annotated[list[element], Field(min_length=1)]
+    return Annotated[many, BeforeValidator(_listed, json_schema_input_type=element | many)]
 
 
 class Rule(Strict):
     """Stepsizes as multiples of the largest stepsize of a theorem."""
 
-    rule: _swept(str)  # type: ignore[valid-type]
-    multiple: _swept(Positive) = Field([1.0])  # type: ignore[valid-type]
+    rule: _swept(str) = Field(description="The name of a theorem of the method.")  # type: ignore[valid-type]
+    multiple: _swept(Positive) = Field([1.0], description="Of its largest stepsize.")  # type: ignore[valid-type]
 
 
 Stepsize = Annotated[
@@ -55,9 +77,9 @@ Stepsize = Annotated[
 class Start(Strict):
     """The starting point x^0: the origin, or scale times a standard normal vector drawn with the seed."""
 
-    kind: Literal["zeros", "normal"] = "zeros"
-    scale: Positive = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    kind: Literal["zeros", "normal"] = Field(default="zeros", description="The origin, or a draw.")
+    scale: Positive = Field(default=1.0, description="Of the draw.")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Of the draw.")
 
 
 class Schema(NamedTuple):
@@ -76,26 +98,24 @@ def schema() -> Schema:
 @lru_cache(maxsize=1)
 def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ...]], ...]) -> Schema:
     models = Models({base: dict(entries) for base, entries in known})
-    seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], BeforeValidator(_listed), Field(min_length=1)]
-    methods: Any = Annotated[list[models.union(Method)], Field(min_length=1)]
-    whole = create_model(
-        "config",
-        __base__=Strict,
-        name=(Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)], ...),
-        description=(str, ""),
-        plugins=(list[str], []),
-        rounds=(Annotated[int, Field(ge=1, lt=2**31)], ...),
-        record_every=(Annotated[int, Field(ge=1, lt=2**31)], 1),
-        seeds=(seeds, [0]),
-        target=(Annotated[float, Field(gt=0, lt=1)], 1e-6),
-        precision=(Precision, "float64"),
-        payload=(Payload, 32),
-        start=(Start, Start()),
-        problem=(_swept(models.union(Problem)), ...),
-        method=(methods, ...),
-        expect=(list[Expectation], []),
-        reduced=(dict[str, Any], {}),
-    )
+    types: dict[str, tuple[Any, Any]] = {
+        "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)], ...),
+        "description": (str, ""),
+        "plugins": (list[str], []),
+        "rounds": (Annotated[int, Field(ge=1, lt=2**31)], ...),
+        "record_every": (Annotated[int, Field(ge=1, lt=2**31)], 1),
+        "seeds": (_swept(Annotated[int, Field(ge=0, lt=2**32)]), [0]),
+        "target": (Annotated[float, Field(gt=0, lt=1)], 1e-6),
+        "precision": (Precision, "float64"),
+        "payload": (Payload, 32),
+        "start": (Start, Start()),
+        "problem": (_swept(models.union(Problem)), ...),
+        "method": (Annotated[list[models.union(Method)], Field(min_length=1)], ...),
+        "expect": (list[Expectation], []),
+        "reduced": (dict[str, Any], {}),
+    }
+    fields: Any = {name: (kind, Field(default, description=MEANINGS[name])) for name, (kind, default) in types.items()}
+    whole = create_model("config", __base__=Strict, __doc__=WHOLE, **fields)
     return Schema(whole, models.tables | {"by-rule": Rule, "start": Start} | EXPECTATIONS)
 
 
@@ -132,14 +152,16 @@ class Models:
 
     def _model(self, base: type, kind: str, constructor: Callable[..., Any], depth: int) -> type[BaseModel]:
         fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
+        meanings = field_meanings(constructor)
         for name, hint, required, default in parameters(constructor):
             component = component_of(hint)
             element = hint if component is None else self.union(component, depth + 1)
-            fields[name] = (_swept(element), ... if required else [spec_of(default)])
+            about = Field(... if required else [spec_of(default)], description=meanings.get(name))
+            fields[name] = (_swept(element), about)
         if base is Method:
-            fields["stepsize"] = (_swept(Stepsize), ...)
+            fields["stepsize"] = (_swept(Stepsize), Field(description=STEPSIZE))
         try:
-            model: Any = create_model(kind, __base__=Choice, **fields)
+            model: Any = create_model(kind, __base__=Choice, __doc__=first_line(constructor), **fields)
         except PydanticUserError as error:
             where = f"{kind} ({getattr(constructor, '__qualname__', constructor)})"
             raise InvalidInput(f"{where} has a parameter that no config can give: {error.message}") from error

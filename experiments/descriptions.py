@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -13,12 +14,15 @@ from simulator import Compressor, Method, Paper, Theorem
 __all__ = [
     "assumptions_text",
     "docstring",
+    "field_meanings",
     "field_texts",
     "first_line",
     "methods_by_year",
     "paper_text",
     "properties",
     "stepsize_bound",
+    "toml_text",
+    "type_text",
 ]
 
 # What a compressor declares, in words for yes and no.
@@ -27,6 +31,14 @@ PROPERTIES = {
     "positively_homogeneous": ("positively homogeneous", "not homogeneous"),
     "shared_randomness": ("randomness shared by the workers", ""),
     "sparsifier": ("sparsifier", ""),
+}
+
+# Of fields that many methods share, whose docstrings do not repeat it.
+MEANINGS = {
+    "compressor": "C.",
+    "initial": "what a worker's estimate begins with: grad f_i(x^0), that compressed, or zero.",
+    "oracle": "what a worker knows of its gradient.",
+    "participation": "which workers take part in a round.",
 }
 
 
@@ -88,17 +100,25 @@ def properties(compressor: type[Compressor]) -> str:
 def field_texts(constructor: Callable[..., Any]) -> list[str]:
     """The fields that configs may give, such as "k: whole number", with their defaults as TOML."""
     return [
-        f"{name}: {_type_text(hint)}" + ("" if required or default is None else f" = {_toml(spec_of(default))}")
+        f"{name}: {type_text(hint)}" + ("" if required or default is None else f" = {toml_text(spec_of(default))}")
         for name, hint, required, default in parameters(constructor)
     ]
 
 
-def _type_text(hint: Any) -> str:
+def field_meanings(constructor: Callable[..., Any]) -> dict[str, str]:
+    """What is known of fields, by their names: what the docstring says of them below "Args:"."""
+    section = re.search(r"^Args:\n((?: {4}.*\n?)+)", docstring(constructor), re.MULTILINE)
+    entries = re.findall(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE)
+    return MEANINGS | {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
+
+
+def type_text(hint: Any) -> str:
+    """What a field with this annotation takes, in words."""
     component = component_of(hint)
     if component is not None:
         return _words(component.__name__) + (" or none" if NoneType in get_args(hint) else "")
     if get_origin(hint) is Literal:
-        return " | ".join(map(_toml, get_args(hint)))
+        return " | ".join(map(toml_text, get_args(hint)))
     plain = {int: "whole number", float: "number", bool: "true | false", str: "text", NoneType: "none"}
     return " or ".join(plain.get(part, getattr(part, "__name__", str(part))) for part in get_args(hint) or (hint,))
 
@@ -107,8 +127,13 @@ def _words(name: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
 
 
-def _toml(value: Any) -> str:
+def toml_text(value: Any) -> str:
+    """A value as a config writes it; a component is a table."""
     if isinstance(value, Spec):
-        given = "".join(f", {name} = {_toml(part)}" for name, part in value.parameters.items() if part is not None)
-        return f'{{ kind = "{value.kind}"{given} }}'
+        given = {name: part for name, part in value.parameters.items() if part is not None}
+        return toml_text({"kind": value.kind, **given})
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {toml_text(part)}' for name, part in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_text, value))}]"
     return json.dumps(value) if isinstance(value, bool | str) else repr(value)

@@ -37,10 +37,10 @@ Selection = Annotated[dict[str, Any], AfterValidator(_flat)]
 class VerdictExpectation(Strict):
     """A theorem of a method gets this verdict on the runs that it speaks of."""
 
-    kind: Literal["verdict"] = "verdict"
-    method: str
-    theorem: str
-    verdict: Literal["holds", "violated", "undecided"] = "holds"
+    kind: Literal["verdict"]
+    method: str = Field(description="Its kind.")
+    theorem: str = Field(description="Its name.")
+    verdict: Literal["holds", "violated", "undecided"] = Field(default="holds", description="What it has to be.")
 
     @property
     def name(self) -> str:
@@ -57,11 +57,11 @@ class RoundsRatio(Strict):
     """How many times the rounds to the target that `to` takes are taken by `of`; the tolerance is relative."""
 
     kind: Literal["rounds-ratio"]
-    of: Selection
-    to: Selection
-    equals: Positive
-    tolerance: Positive
-    reference: str = ""
+    of: Selection = Field(description="The runs whose rounds are divided.")
+    to: Selection = Field(description="The runs by whose rounds they are divided.")
+    equals: Positive = Field(description="What the ratio should be.")
+    tolerance: Positive = Field(description="By how much it may differ, relative to `equals`.")
+    reference: str = Field(default="", description="Where the claim comes from.")
 
     @property
     def name(self) -> str:
@@ -78,11 +78,13 @@ class Exponent(Strict):
     """The slope of log `of` against log `against`, each a column of numbers or the ratio "one/other" of two."""
 
     kind: Literal["exponent"]
-    of: str = "target_round"
-    against: str
-    where: Selection = Field({})
-    between: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], AfterValidator(_interval)]
-    reference: str = ""
+    of: str = Field(default="target_round", description="What is fitted.")
+    against: str = Field(description="What it is fitted against.")
+    where: Selection = Field(default={}, description="The runs over which it is fitted; all of them by default.")
+    between: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], AfterValidator(_interval)] = Field(
+        description="[low, high], between which the exponent lies.", json_schema_extra={"minItems": 2, "maxItems": 2}
+    )
+    reference: str = Field(default="", description="Where the claim comes from.")
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@
     traces/KEY.parquet   a file a batch, the same columns in each: `pandas.read_parquet(folder / "traces")`
     checkpoints/         of batches that were interrupted
     figures/             what `efsim plot` draws
+    report.html          what `efsim report` writes
 
 Every file appears whole or not at all. A batch is done when its file is there: the file's metadata hold the rows of its
 runs and where they were computed. runs.parquet is made of those when all are done: where it is, the sweep is complete.
@@ -31,11 +32,11 @@ from experiments.records import runs_table
 from experiments.runs import Block, left_of
 from problems import InvalidInput
 
-__all__ = ["CONFIG", "PROVENANCE", "RUNS", "TRACES", "Store"]
+__all__ = ["CONFIG", "PROVENANCE", "REPORT", "RUNS", "TRACES", "Store"]
 
 CONFIG, PROVENANCE, RUNS, TRACES = "config.toml", "provenance.json", "runs.parquet", "traces"
-CHECKPOINTS, FIGURES = "checkpoints", "figures"
-OWN = (CONFIG, PROVENANCE, RUNS, TRACES, CHECKPOINTS, FIGURES)
+CHECKPOINTS, FIGURES, REPORT = "checkpoints", "figures", "report.html"
+OWN = (CONFIG, PROVENANCE, RUNS, TRACES, CHECKPOINTS, FIGURES, REPORT)
 
 # Fields of a config that cannot change what is computed: they may be edited beside results that are there.
 WITHOUT_EFFECT = ("name", "description", "expect", "reduced")

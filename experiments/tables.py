@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.colour import visible
+
 __all__ = ["WIDTH", "markdown", "number", "render", "render_noted", "wrapped"]
 
 WIDTH = 110
@@ -21,17 +23,21 @@ def number(value: Any, digits: int = 4) -> str:
 def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows under a header; columns of numbers are aligned to the right."""
     columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(visible, column)) for column in columns]
     right = [bool(rows) and all(_is_numeric(cell) for cell in column[1:]) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = (
-            cell.rjust(width) if to_right else cell.ljust(width)
+            _blank(cell, width) + cell if to_right else cell + _blank(cell, width)
             for cell, width, to_right in zip(cells, widths, right, strict=True)
         )
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def _blank(cell: str, width: int) -> str:
+    return " " * (width - visible(cell))
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,31 +3,38 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from experiments.colour import coloured
 from experiments.tables import markdown, number, render, wrapped
 from experiments.verdicts import TheoremVerdict
 
-__all__ = ["markdown_table", "text_table", "totals"]
+__all__ = ["EXPLANATIONS", "controlled", "header", "markdown_table", "row", "text_table", "totals"]
 
-LEGEND = (
-    "runs: those that the theorem speaks of, of all.  steps: rounds judged.  slack: smallest over them, relative to\n"
-    "what changes in a round.  tightness: largest measured / bound.  rate: fitted to the measured / to the bound.\n"
-    "seeds: the fewest of a random method's runs (and the power with which an excess would show).\n"
-    "beyond: runs at stepsizes of which the theorem does not speak (larger ones; all others where it speaks of one\n"
-    "only), and how many break the inequality.{controls}\n"
-    "`efsim list theorems` has their references."
-)
-CONTROLS = "  controls: reruns where the claim must be false, and how many fail."
+# What the columns are, beside method, theorem and verdict.
+EXPLANATIONS = {
+    "runs": "those that the theorem speaks of, of all",
+    "steps": "rounds judged",
+    "slack >=": "the smallest over them, relative to what changes in a round",
+    "tightness": "the largest measured / bound",
+    "rate": "fitted to the measured / to the bound",
+    "seeds": "the fewest of a random method's runs (and the power with which an excess would show)",
+    "beyond": "runs at stepsizes of which the theorem does not speak (larger ones; all others where it speaks of one "
+    "only), and how many break the inequality",
+    "controls": "reruns where the claim must be false, and how many fail",
+}
 
 
 def text_table(verdicts: Sequence[TheoremVerdict]) -> str:
-    """The table, what its columns are, and the reasons of what does not simply hold."""
-    legend = LEGEND.format(controls=CONTROLS if _controlled(verdicts) else "")
-    return "\n".join([render(_header(verdicts), [_row(v) for v in verdicts]), "", legend, *_reasons(verdicts)])
+    """The table in colours, what its columns are, and the reasons of what does not simply hold."""
+    columns = header(verdicts)
+    legend = "  ".join(f"{name}: {text}." for name, text in EXPLANATIONS.items() if name in columns)
+    table = render(columns, [[*map(coloured, row(verdict))] for verdict in verdicts])
+    references = "`efsim list theorems` has their references."
+    return "\n".join([table, "", wrapped(legend, "", ""), references, *_reasons(verdicts)])
 
 
 def markdown_table(verdicts: Sequence[TheoremVerdict]) -> str:
     """The table as Markdown."""
-    return markdown(_header(verdicts), [_row(v) for v in verdicts])
+    return markdown(header(verdicts), [row(verdict) for verdict in verdicts])
 
 
 def _reasons(verdicts: Sequence[TheoremVerdict]) -> list[str]:
@@ -48,17 +55,20 @@ def totals(verdicts: Sequence[TheoremVerdict]) -> str:
     return f"{len(verdicts)} verdicts from {sum(v.steps for v in verdicts):,} judged rounds: {', '.join(counts)}{told}"
 
 
-def _controlled(verdicts: Sequence[TheoremVerdict]) -> bool:
+def controlled(verdicts: Sequence[TheoremVerdict]) -> bool:
+    """Whether negative controls were run."""
     return any(verdict.controls is not None for verdict in verdicts)
 
 
-def _header(verdicts: Sequence[TheoremVerdict]) -> tuple[str, ...]:
+def header(verdicts: Sequence[TheoremVerdict]) -> tuple[str, ...]:
+    """The names of the columns; there must be a verdict."""
     where = [name.rpartition(".")[0] if name.endswith(".kind") else name for name in verdicts[0].where]
     columns = ("method", "theorem", "runs", "verdict", "steps", "slack >=", "tightness", "rate", "seeds", "beyond")
-    return (*where, *columns, *(["controls"] if _controlled(verdicts) else []))
+    return (*where, *columns, *(["controls"] if controlled(verdicts) else []))
 
 
-def _row(verdict: TheoremVerdict) -> tuple[str, ...]:
+def row(verdict: TheoremVerdict) -> tuple[str, ...]:
+    """The cells of a verdict, below `header`."""
     controls = [] if verdict.controls is None else [_share(verdict.controls_failed or 0, verdict.controls)]
     return (
         *(number(value) for value in verdict.where.values()),

@@ -17,7 +17,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from problems import Problem
 
-__all__ = ["SHARING", "free_memory", "lanes_that_fit", "multiplications", "spread", "workers_mesh"]
+__all__ = [
+    "SHARING",
+    "WORKING_COPIES",
+    "entries",
+    "free_memory",
+    "lanes_that_fit",
+    "multiplications",
+    "spread",
+    "workers_mesh",
+]
 
 T = TypeVar("T")
 
@@ -60,8 +69,12 @@ def multiplications(tree: Any) -> int:
 
 def lanes_that_fit(problem: Problem, itemsize: int, mesh: Mesh) -> int:
     """How many runs of a method fit into the memory that is free, at least one."""
-    entries = problem.num_workers * problem.dim + multiplications(problem) / problem.dim
-    return max(1, int(min(free_memory(mesh) / (WORKING_COPIES * entries * itemsize), MOST_LANES)))
+    return max(1, int(min(free_memory(mesh) / (WORKING_COPIES * entries(problem) * itemsize), MOST_LANES)))
+
+
+def entries(problem: Problem) -> float:
+    """The coordinates and the samples of all workers: the numbers in one copy of a run's state."""
+    return problem.num_workers * problem.dim + multiplications(problem) / problem.dim
 
 
 def free_memory(mesh: Mesh) -> float:

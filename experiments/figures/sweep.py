@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from experiments.figures.style import COLORS, MARKERS
-from experiments.figures.words import said, say, stepsize_text, typeset, wrapped
+from experiments.figures.words import said, stepsize_text, typeset, wrapped
 from experiments.results import Results
 from problems.registry import registered
 from simulator import Method
@@ -140,14 +140,15 @@ def problem_items(sweep: Sweep, runs: Table, common: bool) -> list[str]:
     tables = sweep.results.config.raw["problem"]
     given = [f"problem.{name}" for table in (tables if isinstance(tables, list) else [tables]) for name in table]
     measured = ["problem.workers", "problem.dim", "problem.smoothness_ratio"]  # said below, as constants
-    names = [name for name in dict.fromkeys(given) if name in everything and name not in (*measured, "problem.kind")]
+    names = [name for name in dict.fromkeys(["problem.kind", *given]) if name in everything and name not in measured]
     constants = {
         "n": everything.num_workers,
         "d": everything.dim,
         typeset("L_QM/L_AM"): everything.heterogeneity,
     }
     texts = {name: said(row, [name]) for name in names}
-    chosen = [text for name, text in texts.items() if differs(everything, name, "problem.kind") != common]
+    shared = {name: everything[name].notna().all() and everything[name].nunique() == 1 for name in names}
+    chosen = [text for name, text in texts.items() if shared[name] == common]
     chosen += [[f"{name} = {values[row.name]:.4g}"] for name, values in constants.items() if _unequal(values) != common]
     return [text for texts in chosen for text in texts]
 
@@ -164,8 +165,9 @@ def title(sweep: Sweep, width: int) -> str:
     names = [name for name in named(runs, "method.") if name.split(".")[1] in given]
     method = [text for name in names if not differs(runs, name, "method.kind") for text in said(row, [name])]
     method += [row.stepsize_text] * (runs.stepsize_text.nunique() == 1)
-    first = ["; ".join([*([", ".join(method)] if method else []), say("problem.kind", row["problem.kind"])])]
-    lines = [wrapped([*first, *problem_items(sweep, runs, common=True)], width)]
+    problem = problem_items(sweep, runs, common=True)
+    first = "; ".join(filter(None, [", ".join(method), *problem[:1]]))
+    lines = [wrapped([first, *problem[1:]], width)]
     formulas = _stepsize_formulas(runs)
     if 0 < len(formulas) <= 3:
         lines.append(wrapped(["stepsizes: " + formulas[0], *formulas[1:]], width))

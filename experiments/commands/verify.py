@@ -1,0 +1,127 @@
+"""efsim verify: the runs of a results folder judged, and how commands that judge are told by what standard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from experiments.commands.options import results_argument
+from experiments.commands.output import Answer, answers
+
+if TYPE_CHECKING:
+    from experiments.claims import Outcome
+    from experiments.results import Results
+    from experiments.verdicts import TheoremVerdict
+
+__all__ = ["Judging", "judged", "judging_options", "verify"]
+
+STATUSES = {0: "all claims hold", 1: "a claim does not hold", 3: "a claim is undecided or untested"}
+
+
+class Judging(NamedTuple):
+    """By what standard runs are judged, as the options say it."""
+
+    controls: bool
+    false_alarm: float
+    excess: float
+
+
+def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of Judging."""
+    options = (
+        click.option(
+            "--controls", is_flag=True, help="Rerun every claim where it must be false; its check must fail there."
+        ),
+        click.option(
+            "--false-alarm",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=1e-3,
+            show_default=True,
+            help="Probability that any check of random runs calls a true theorem violated.",
+        ),
+        click.option(
+            "--excess",
+            type=click.FloatRange(0, min_open=True),
+            default=1.0,
+            show_default=True,
+            callback=_finite,
+            help="Relative excess over a bound that the seeds must be able to show.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _finite(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def judged(results: Results, judging: Judging, by: tuple[str, ...] = ()) -> list[TheoremVerdict]:
+    """The verdicts on the runs, with negative controls where they are asked for."""
+    from experiments.controls import control_verdicts
+    from experiments.evidence import Standard
+    from experiments.verdicts import judge
+
+    standard = Standard(judging.false_alarm, judging.excess)
+    verdicts = judge(results, by, standard)
+    return control_verdicts(verdicts, results.config, standard) if judging.controls else verdicts
+
+
+@click.command()
+@results_argument
+@judging_options
+@click.option("--by", multiple=True, metavar="COLUMN", help="A verdict for each value, e.g. --by problem.kind.")
+@click.option("--allow-undecided", is_flag=True, help="Exit with 0 where nothing is violated.")
+@answers("status and meaning (the exit status and what it says), verdicts, claims (each with its status and reason)")
+def verify(folder: Path, by: tuple[str, ...], allow_undecided: bool, **judging: Any) -> Answer:
+    """Judge the runs in DIR by their theorems, and by what their config expects.
+
+    Exit status: 0 if all claims hold, 1 if one does not, 3 if one is undecided, or untested because no negative control
+    of it fails. A verdict that the config expects, [[expect]], is no failure.
+    """
+    from experiments.claims import report
+    from experiments.results import load_results
+
+    results = load_results(folder)
+    verdicts = judged(results, Judging(**judging), by)
+    outcomes = report(results, verdicts)
+    status = _status(outcomes, allow_undecided)
+    claims = [
+        {
+            "name": outcome.claim.name,
+            "statement": outcome.claim.expectation.statement,
+            "reference": outcome.claim.reference,
+            "stated_by": "config" if outcome.claim.expectation in results.config.expect else "theorem",
+            "status": outcome.status.lower(),
+            "reason": outcome.reason,
+        }
+        for outcome in outcomes
+    ]
+    meaning = "nothing is violated" if allow_undecided and status == 0 else STATUSES[status]
+    document = {"folder": folder, "status": status, "meaning": meaning, "verdicts": verdicts, "claims": claims}
+    return Answer(_text(results, verdicts, outcomes), document, status)
+
+
+def _text(results: Results, verdicts: list[TheoremVerdict], outcomes: list[Outcome]) -> str:
+    from experiments.claims import render_outcomes
+    from experiments.verdict_table import text_table, totals
+
+    silence = "no theorem applies to any run: its assumptions fail, or the stepsize is too large for it"
+    parts = [text_table(verdicts), totals(verdicts)] if verdicts else [silence]
+    return "\n\n".join([*parts, *([render_outcomes(outcomes, results.config)] if results.config.expect else [])])
+
+
+def _status(outcomes: list[Outcome], allow_undecided: bool) -> int:
+    from experiments.claims import Status
+
+    found = {outcome.status for outcome in outcomes}
+    if Status.NOT_MET in found:
+        return 1
+    return 0 if allow_undecided or found == {Status.MET} else 3
