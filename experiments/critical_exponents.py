@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.columns import differs, named
 from experiments.critical import CONVERGENCE
 from experiments.exponents import fit_exponent
-from experiments.figures.sweep import differs, named
 from experiments.tables import number, render
 
 __all__ = ["RATIO", "described", "groups", "render_exponents", "varying"]

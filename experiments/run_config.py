@@ -11,7 +11,7 @@ from experiments.raw_config import apply_overrides, read_raw
 from experiments.raw_config import reduced as reduced_config
 from experiments.results import Results
 
-__all__ = ["critical_stepsizes_of", "read_config", "results_folder", "run_config"]
+__all__ = ["critical_stepsizes_of", "default_folder", "read_config", "results_folder", "run_config"]
 
 
 def read_config(path: str | Path, *overrides: str, reduced: bool = False) -> Config:
@@ -24,13 +24,17 @@ def read_config(path: str | Path, *overrides: str, reduced: bool = False) -> Con
     return parse_config(apply_overrides(reduced_config(raw) if reduced else raw, overrides))
 
 
+def default_folder(config: Config, reduced: bool = False) -> Path:
+    """results/NAME, or NAME-reduced for reduced results, which are others."""
+    return Path("results") / (f"{config.name}-reduced" if reduced else config.name)
+
+
 def results_folder(path: str | Path, config: Config, reduced: bool = False) -> Path:
-    """results/NAME beside the folder of the config's file; NAME-reduced for reduced results, which are others."""
-    name = f"{config.name}-reduced" if reduced else config.name
-    return Path(path).absolute().parent.parent / "results" / name
+    """The default folder, beside that of the config's file, wherever a notebook or a script is."""
+    return Path(path).absolute().parent.parent / default_folder(config, reduced)
 
 
-def run_config(path: str | Path, *overrides: str, reduced: bool = False, out: Path | None = None) -> Results:
+def run_config(path: str | Path, *overrides: str, reduced: bool = False, out: str | Path | None = None) -> Results:
     """The results of the config in the file; what their folder lacks is computed.
 
     Args:
@@ -43,11 +47,11 @@ def run_config(path: str | Path, *overrides: str, reduced: bool = False, out: Pa
         SweepFailed: some batches could not be computed.
     """
     config = read_config(path, *overrides, reduced=reduced)
-    return run_sweep(config, out or results_folder(path, config, reduced))
+    return run_sweep(config, Path(out or results_folder(path, config, reduced)))
 
 
 def critical_stepsizes_of(
-    path: str | Path, *overrides: str, reduced: bool = False, out: Path | None = None
+    path: str | Path, *overrides: str, reduced: bool = False, out: str | Path | None = None
 ) -> pd.DataFrame:
     """The critical stepsizes of the config in the file, measured unless they have been; arguments as `run_config`.
 
@@ -55,4 +59,4 @@ def critical_stepsizes_of(
         InvalidInput: the config cannot be searched, or the folder is not free for it.
     """
     config = read_config(path, *overrides, reduced=reduced)
-    return critical_table(config, out or results_folder(path, config, reduced))
+    return critical_table(config, Path(out or results_folder(path, config, reduced)))

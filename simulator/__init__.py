@@ -64,7 +64,7 @@ from simulator.traffic import Size, Traffic, dense, nothing, traffic
 from simulator.verdict import Verdict
 
 # Raised when the numbers of a run change, beyond rounding: what was computed before is then computed anew.
-NUMERICAL_VERSION = 1
+NUMERICAL_VERSION = 2
 
 __all__ = [
     "CLAG",

@@ -5,11 +5,15 @@ with every (1 - rate) since applied. The theorem says
 
     E[A+ / B+ | the past] <= w A/B + (1 - w),      w = (1 - rate) B / B+ in [0, 1], known before the round's draws,
 
-so X = (A+ / B+) / (w A/B + 1 - w) has an expectation of at most 1 given the past. One who stakes the share s of a
-capital in each round, s chosen before the draws, holds prod (1 + s (X - 1)): a test martingale, which is never negative
-and by Ville's inequality ever reaches 1/p with probability at most p, whatever the distribution of the draws. The share
-here follows the rounds before: the mean of X - 1 over that of its square, which is best for small gains, and none while
-the theorem's promises are loose. So what is lost to them is not missing when one is broken late.
+so X = (A+ / B+ + m) / (w A/B + 1 - w + m), m >= 0, has an expectation of at most 1 given the past. One who stakes the
+share s of a capital in each round, s chosen before the draws, holds prod (1 + s (X - 1)): a test martingale, which is
+never negative and by Ville's inequality ever reaches 1/p with probability at most p, whatever the distribution of the
+draws. The share here follows the rounds before: the mean of X - 1 over that of its square, which is best for small
+gains, and none while the theorem's promises are loose. So what is lost to them is not missing when one is broken late.
+
+Where A has fallen far below B, as in a run that has converged, it is a rest of rounding that falls no more, and A/B
+grows as B shrinks. That is no evidence, so m is the square root of what rounding may do to A/B: far above it, and far
+below 1.
 
 Without a drift w = 1, and A/B itself is such a martingale: all on every round, or what the theorem bounds divided by
 its bound. (Shafer, Shen, Vereshchagin, Vovk: Test martingales, Bayes factors and p-values, 2011; Waudby-Smith, Ramdas:
@@ -90,7 +94,8 @@ def settle(account: Account, terms: Terms, noise: Array, tolerance: float) -> Ac
     kept = _ratio(terms.retained * account.budget, budget)
     expected = kept * _ratio(account.lyapunov + account.decreased, account.budget) + 1 - kept
     ratio = _ratio(lyapunov + decreased, budget)
-    gain = ratio / expected - 1
+    margin = jnp.sqrt(_ratio(noise, budget))
+    gain = (ratio + margin) / (expected + margin) - 1
     share = jnp.clip(account.mean / account.mean_square, 0.0, LARGEST_SHARE)
     return Account(
         account.start,

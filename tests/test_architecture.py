@@ -41,12 +41,20 @@ def test_a_package_imports_only_to_its_left(package):
 @pytest.mark.parametrize("package", ORDER)
 def test_a_package_has_no_circles(package):
     known = modules(package)
-    graph = {
-        name: {used for used in own_imports(file) if used in known and used != name} for name, file in known.items()
-    }
-    for initial in (name for name, file in known.items() if file.name == "__init__.py"):
-        graph.pop(initial)  # it gathers the names of its folder, and importing any module imports it first
+    graph = {name: imported_first(name, own_imports(file) & set(known)) for name, file in known.items()}
     assert set(graph) <= set(TopologicalSorter(graph).static_order())  # a circle raises CycleError
+
+
+def imported_first(name: str, used: set[str]) -> set[str]:
+    """What has to be imported before a module: what it uses, and the folders of that, unless it lies in them itself."""
+    folders = {".".join(parts[:end]) for parts in (each.split(".") for each in used) for end in range(2, len(parts))}
+    return {each for each in used | folders if each != name and not name.startswith(f"{each}.")}
+
+
+def test_a_circle_through_a_folder_is_one():
+    used = {"experiments.figures.critical"}
+    assert imported_first("experiments.exponents", used) == {"experiments.figures", "experiments.figures.critical"}
+    assert imported_first("experiments.figures.named", used) == used
 
 
 def test_the_check_of_directions_can_fail(tmp_path):

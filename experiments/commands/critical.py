@@ -25,10 +25,10 @@ def critical(config: Path, out: Path | None, overrides: tuple[str, ...]) -> Answ
     from experiments.critical_exponents import render_exponents
     from experiments.figures import save_figure
     from experiments.figures.critical import draw_critical
-    from experiments.run_config import read_config
+    from experiments.run_config import default_folder, read_config
 
     parsed = read_config(config, *overrides)
-    folder = out or Path("results") / parsed.name
+    folder = out or default_folder(parsed)
     table = critical_table(parsed, folder)
     paths = save_figure(folder, "critical-stepsizes", draw_critical(table))
     text = "\n".join([render_exponents(table), "", *map(str, paths)])

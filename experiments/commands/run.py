@@ -23,7 +23,9 @@ OWN_CLUSTER = "own"  # --dask without an address
 @config_argument
 @out_option
 @set_option
-@click.option("--reduced", is_flag=True, help="Run CONFIG as its table [reduced] says, before --set.")
+@click.option(
+    "--reduced", is_flag=True, help="Run CONFIG as its table [reduced] says, before --set; into results/NAME-reduced."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it will take; compute and write nothing.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first batch of runs that fails.")
 @click.option("--wait", is_flag=True, help="Wait for another process that computes into the folder.")
@@ -61,11 +63,11 @@ def run(
     A sweep that was interrupted goes on where it was; one to whose config stepsizes, seeds, methods or problems were
     added computes those. Exit status: 1 if batches failed, 130 after Ctrl-C, which finishes what is being computed.
     """
-    from experiments.run_config import read_config
+    from experiments.run_config import default_folder, read_config
 
     executor = _executor(dask, dask_host, dask_tls)
     wanted = read_config(config, *overrides, reduced=reduced)
-    folder = out or Path("results") / wanted.name
+    folder = out or default_folder(wanted, reduced)
     say(_describe(wanted))
     return _planned(wanted, folder) if dry_run else _computed(wanted, folder, executor=executor, **how)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, sheet
 from experiments.figures.style import COLORS, GREY
 from experiments.figures.sweep import Sweep, problem_items
-from experiments.figures.words import wrapped
+from experiments.words import wrapped
 
 __all__ = ["draw_bits"]
 

@@ -13,7 +13,7 @@ from experiments.figures.curves import HORIZONTALS, METRICS, Curve, Metric, curv
 from experiments.figures.frame import frame, label_outer, look_handles, panel_columns, panel_grid, rows_height, sheet
 from experiments.figures.style import COLORS, DASHED, DOTTED, GREY
 from experiments.figures.sweep import Sweep, Table, method_of, problem_items
-from experiments.figures.words import MINUS, wrapped
+from experiments.words import MINUS, wrapped
 from simulator import Method
 
 __all__ = ["draw_convergence"]

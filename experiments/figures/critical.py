@@ -15,7 +15,7 @@ from experiments.critical_exponents import RATIO, described, varying
 from experiments.figures.frame import characters, sheet
 from experiments.figures.style import COLORS, DASHED, DOTTED, GREY, figure_style
 from experiments.figures.sweep import method_of
-from experiments.figures.words import typeset
+from experiments.words import typeset
 from problems import InvalidInput
 
 __all__ = ["draw_critical"]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.figures.curves import Curve
-from experiments.figures.words import wrapped
+from experiments.words import wrapped
 
 __all__ = ["draw_crowd"]
 

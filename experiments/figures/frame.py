@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from experiments.figures.style import WIDTHS
 from experiments.figures.sweep import Look, Sweep, title
-from experiments.figures.words import folded, seen_length
+from experiments.words import folded, seen_length
 from problems.errors import unknown_name
 
 __all__ = ["characters", "frame", "label_outer", "look_handles", "panel_columns", "panel_grid", "rows_height", "sheet"]

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from experiments.figures.frame import frame, look_handles, rows_height, sheet
 from experiments.figures.style import COLORS, GREY, GUIDE, MARKERS
 from experiments.figures.sweep import Look, Sweep
-from experiments.figures.words import typeset
+from experiments.words import typeset
 
 __all__ = ["draw_rounds_to_target"]
 

@@ -13,7 +13,7 @@ from experiments.columns import column
 from experiments.figures.frame import frame, label_outer, look_handles, panel_columns, panel_grid, rows_height, sheet
 from experiments.figures.style import DOTTED, GREY, MARKERS
 from experiments.figures.sweep import Sweep, Table, method_of
-from experiments.figures.words import MINUS
+from experiments.words import MINUS
 
 __all__ = ["draw_slack", "judged_theorems"]
 

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from experiments.columns import differs, named
 from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, rows_height, sheet
 from experiments.figures.style import COLORS, GREY, MARKERS
-from experiments.figures.sweep import Sweep, Table, differs, named, numbered, problem_items
-from experiments.figures.words import said, wrapped
+from experiments.figures.sweep import Sweep, Table, numbered, problem_items
+from experiments.words import said, wrapped
 
 __all__ = ["draw_stepsize_tolerance", "tries_stepsizes"]
 

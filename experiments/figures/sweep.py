@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from experiments.columns import differs, named
 from experiments.figures.style import COLORS, MARKERS
-from experiments.figures.words import said, stepsize_text, typeset, wrapped
 from experiments.results import Results
+from experiments.words import said, stepsize_text, typeset, wrapped
 from problems.registry import registered
 from simulator import Method
 
@@ -98,18 +99,9 @@ class Sweep:
         return len(varied) == 1 and pd.api.types.is_numeric_dtype(varied[0])
 
 
-def named(runs: Table, prefix: str) -> list[str]:
-    return [name for name in runs if name.startswith(prefix)]
-
-
 def numbered(runs: Table, columns: list[str]) -> pd.Series:
     """A number for every combination of values, from 0 in order of appearance."""
     return runs[columns].astype(str).groupby(columns, sort=False, dropna=False).ngroup()
-
-
-def differs(runs: Table, name: str, kind: str) -> bool:
-    """Whether the column differs between runs that have it; those of another kind need not have it."""
-    return runs[name].nunique() > 1 or runs.groupby(kind)[name].nunique(dropna=False).max() > 1
 
 
 def _groups(variants: Table, factors: list[str]) -> list[str]:

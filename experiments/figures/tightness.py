@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.columns import column
 from experiments.figures.frame import frame, sheet
 from experiments.figures.sweep import Sweep, Table, method_of, problem_items
-from experiments.figures.words import wrapped
+from experiments.words import wrapped
 
 __all__ = ["draw_tightness", "tightness_table"]
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.figures.sweep import Sweep
-from experiments.figures.words import said
 from experiments.plan import one_thread
 from experiments.report.words import unicode_text
 from experiments.spec import Spec
 from experiments.summary import varying
 from experiments.tables import number
+from experiments.words import said
 from problems import InvalidInput
 
 __all__ = ["Histogram", "MethodConstants", "ProblemConstants", "constants_of_methods", "constants_of_problems"]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from experiments.columns import column
 from experiments.figures.sweep import Sweep, method_of
-from experiments.figures.words import MINUS
+from experiments.words import MINUS
 from simulator import Method, Theorem
 
 __all__ = ["Metric", "metrics"]

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 from experiments.columns import column
 from experiments.figures.sweep import Sweep, method_of
-from experiments.figures.words import said, say
 from experiments.report.words import unicode_text
 from experiments.summary import cells, header, varying
 from experiments.tables import number
+from experiments.words import said, say
 
 __all__ = ["RunRow", "RunTable", "problem_names", "table_of_runs"]
 

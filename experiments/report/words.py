@@ -3,7 +3,7 @@
 import re
 from unicodedata import lookup
 
-from experiments.figures.words import GREEK
+from experiments.words import GREEK
 
 __all__ = ["unicode_text"]
 

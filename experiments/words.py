@@ -1,4 +1,4 @@
-"""Parameters and formulas in the words of a figure."""
+"""Parameters and formulas in words, for figures, tables and reports; formulas as matplotlib typesets them."""
 
 import re
 from collections.abc import Iterable
