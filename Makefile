@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the stamps share one .venv
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint docs verdicts bench soak clean
+.PHONY: help setup demo test lint docs verdicts notebooks bench soak clean
 
 help:
 	@echo 'efsim: a theory-validation simulator for error feedback methods'
@@ -16,8 +16,9 @@ help:
 	@echo '  make demo    run, verify and plot two experiments into results/'
 	@echo '  make test    run the tests, and the configs reduced (PYTEST_ARGS="-k ef21" picks some)'
 	@echo '  make lint    check style and types'
-	@echo '  make docs    write docs/catalogue.md from the docstrings'
+	@echo '  make docs    write the pages that are made from code, and all pages as a site: build/docs'
 	@echo '  make verdicts  judge the whole catalogue: docs/verdicts.md (half an hour)'
+	@echo '  make notebooks  execute the notebooks in place, at full size (half an hour)'
 	@echo '  make bench   measure the speed'
 	@echo '  make soak    run the long tests      (PYTEST_ARGS as above)'
 	@echo '  make clean   remove .venv, build products and caches; results/ stays'
@@ -56,8 +57,14 @@ verdicts: .venv/.installed
 	for name in $(JUDGED); do .venv/bin/efsim run configs/$$name.toml || exit; done
 	.venv/bin/python -m experiments.verdict_page docs/verdicts.md $(addprefix results/,$(JUDGED))
 
-docs: .venv/.installed
+# What results/ holds already is not computed again. Needs the LIBSVM sets, in the folder EFSIM_DATA or by download.
+notebooks: .venv/.test
+	.venv/bin/python -m tests.executing_notebooks
+
+docs: .venv/.docs
 	.venv/bin/python -m experiments.catalogue docs/catalogue.md
+	.venv/bin/python -m experiments.config_reference docs/config.md
+	.venv/bin/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -80,6 +87,9 @@ pip_install = .venv/bin/python -m pip install -qq --disable-pip-version-check -c
 
 .venv/.test: .venv/.installed
 	$(call add_extra,test)
+
+.venv/.docs: .venv/.installed
+	$(call add_extra,docs)
 
 .venv/.dev: .venv/.test
 	$(call add_extra,dev)

@@ -24,12 +24,12 @@ def partition(
 ) -> list[np.ndarray]:
     """Deal the N samples to n workers: disjoint index arrays, one a worker, none of them empty.
 
-    contiguous: the samples in the order of the file, cut into n equal shards.
-    shuffled: the samples in an order drawn with `seed`, cut likewise.
-    by-label: the samples sorted by label (stable), cut likewise, so that a worker holds few labels.
-    dirichlet: the samples of each label are shuffled and dealt in proportions drawn from the symmetric
-        Dirichlet distribution, up to less than one sample. Shards differ in size and together hold every
-        sample, so `remainder` does not apply. A worker left with nothing takes one from the largest shard.
+    - contiguous: the samples in the order of the file, cut into n equal shards.
+    - shuffled: the samples in an order drawn with `seed`, cut likewise.
+    - by-label: the samples sorted by label (stable), cut likewise, so that a worker holds few labels.
+    - dirichlet: the samples of each label are shuffled and dealt in proportions drawn from the symmetric
+      Dirichlet distribution, up to less than one sample. Shards differ in size and together hold every
+      sample, so `remainder` does not apply. A worker left with nothing takes one from the largest shard.
 
     Args:
         labels: [N], any real values; only by-label and dirichlet look at them.
