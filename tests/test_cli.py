@@ -159,7 +159,7 @@ def test_random_compressors_are_judged_by_their_seeds(config, tmp_path):
 
 
 def test_plot_prints_the_paths_of_its_figures(results):
-    done = efsim("plot", results)
+    done = efsim("plot", results, "--figure", "slack", "--figure", "tightness")
     paths = [Path(line) for line in done.stdout.splitlines()]
     assert done.exit_code == 0 and {path.suffix for path in paths} == {".png", ".svg"}
     assert all(path.is_file() for path in paths)
