@@ -90,7 +90,7 @@ def test_a_config_names_its_plugin_and_the_results_find_it_again(tmp_path, monke
     done = efsim("verify", out)
     assert done.exit_code == 0, done.stderr
     assert "slow" in done.stdout and " 1/1" in done.stdout
-    assert efsim("plot", out).exit_code == 0
+    assert efsim("plot", out, "--figure", "loss-gap-by-rounds").exit_code == 0
     assert "toy: x+ = x - (gamma / slowness) grad f(x)." in efsim("list", "methods").stdout
     traces = pd.read_parquet(out / "traces")
     assert set(traces[traces["round"] == 12].bits_per_worker) == {12 * 4 * 64}

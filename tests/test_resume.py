@@ -175,7 +175,7 @@ def survive(kills: int, tmp_path: Path) -> dict[str, int]:
 
 
 def test_kills_at_random_moments_lose_nothing(tmp_path):
-    told = survive(20, tmp_path)
+    told = survive(10, tmp_path)
     print(told)
     assert told["with a checkpoint"] > 1
 
