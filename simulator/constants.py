@@ -120,7 +120,7 @@ def constants_of(problem: Problem, method: Any) -> Constants:
         else _interpolation(problem, minimizer, at_optimum),
         sparsity=sparsity,
         alpha=compressor.contraction(dim),
-        sparse_alpha=None if sparsity is None else compressor.sparse_contraction(dim, int(sparsity.support)),
+        sparse_alpha=_sparse_alpha(compressor, dim, sparsity),
         omega=compressor.variance(dim),
         bias=None if pair is None else pair[0],
         deviation=None if pair is None else pair[1],
@@ -130,6 +130,13 @@ def constants_of(problem: Problem, method: Any) -> Constants:
         noise=method.gradient_oracle.constants(problem),
         method=method,
     )
+
+
+def _sparse_alpha(compressor: Any, dim: int, sparsity: Any) -> float | None:
+    """alpha on the workers' sparse gradients, of a compressor whose errors stay where the gradients are."""
+    if sparsity is None or not compressor.keeps_zeros:
+        return None
+    return compressor.sparse_contraction(dim, int(sparsity.support))
 
 
 def _interpolation(problem: Problem, minimizer: np.ndarray, at_optimum: np.ndarray) -> float | None:

@@ -521,6 +521,29 @@ def test_theorems_that_do_not_apply_say_what_they_need(name, method, theorem, wo
     assert obstacle is not None and obstacle.startswith("it needs ") and words in obstacle
 
 
+def test_rare_features_need_a_compressor_that_keeps_zeros():
+    # f_i = x_i^2 / 2, and errors of both workers along -(1, 1): their mean is as long as each of them, and not shorter
+    # by sqrt(c/n), as the theorem has it where every error stays on its worker's coordinate
+    alpha, gamma = 0.1, 1 / (0.5 * (1 + xi(0.1)))
+    problem = Quadratic.from_arrays(np.eye(2), np.zeros((2, 2)))
+
+    def value(x: np.ndarray, g: np.ndarray) -> float:
+        return x @ x / 4 + gamma / (2 * theta(alpha)) * np.sum((g - np.diag(x)) ** 2) / 4
+
+    def renewed(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        return np.diag(x) - np.sqrt((1 - alpha) / 2) * np.linalg.norm(np.diag(x) - g, axis=1)[:, None]
+
+    x = np.ones(2)
+    g = renewed(x, np.zeros((2, 2)))
+    after = x - gamma * g.mean(axis=0)
+    assert value(after, renewed(after, g)) > value(x, g) - gamma / 2 * np.sum((x / 2) ** 2) + 0.005
+    for compressor, applies in ((Adversarial(alpha, chosen=[-1.0, -1.0]), False), (Adversarial(alpha, "inward"), True)):
+        method = EF21(compressor)
+        theorem, c = method.theorem("rare-features"), constants_of(problem, method)
+        assert (theorem.obstacle(c) is None) == applies
+        assert_allclose(theorem.max_stepsize(c._replace(sparse_alpha=alpha)), gamma)
+
+
 def test_a_trace_has_a_verdict_or_an_obstacle_for_every_theorem():
     method = EF21(TopK(1))
     trace = simulate(instance("logistic").problem, method, stepsize=0.1, rounds=0)

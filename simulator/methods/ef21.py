@@ -36,7 +36,8 @@ RARE = "EF21 with rare features (arXiv 2305.15264); derived"
 SPARSE = Assumption(
     "sparse-features",
     lambda c: c.sparsity is not None and c.sparse_alpha is not None,
-    "f_i that depend on some of the coordinates only, and a compressor with an alpha on sparse vectors",
+    "f_i that depend on some of the coordinates only, and a compressor that keeps zeros and has an "
+    "alpha on sparse vectors",
 )
 
 
