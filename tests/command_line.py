@@ -1,5 +1,8 @@
 """The command line, as a user types it."""
 
+from pathlib import Path
+from typing import Any
+
 from click.testing import CliRunner, Result
 
 from experiments.cli import main
@@ -16,6 +19,20 @@ dim = 4
 smoothness_ratio = 2.5
 pl_constant = 0.1
 """
+
+
+def written(factory: Any, text: str) -> Path:
+    """The config in a file of its own; `factory` is pytest's tmp_path_factory."""
+    path = factory.mktemp("config") / "small.toml"
+    path.write_text(text)
+    return path
+
+
+def computed(factory: Any, config: Path) -> Path:
+    """The folder of its results."""
+    folder = factory.mktemp("results") / "small"
+    assert efsim("run", config, "--out", folder).exit_code == 0
+    return folder
 
 
 def efsim(*arguments: object) -> Result:

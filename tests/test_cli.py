@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import SMALL, efsim, refused
+from command_line import SMALL, computed, efsim, refused, written
 
 from experiments.records import runs_table
 
@@ -26,16 +26,12 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("config") / "small.toml"
-    path.write_text(CONFIG)
-    return path
+    return written(tmp_path_factory, CONFIG)
 
 
 @pytest.fixture(scope="module")
 def results(config, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("results") / "small"
-    assert efsim("run", config, "--out", folder).exit_code == 0
-    return folder
+    return computed(tmp_path_factory, config)
 
 
 def test_run_describes_the_sweep_and_says_what_comes_next(config, tmp_path):

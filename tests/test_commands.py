@@ -12,7 +12,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
-from command_line import SMALL, efsim, refused
+from command_line import SMALL, computed, efsim, refused, written
 
 from experiments.cli import main
 from experiments.colour import coloured, visible
@@ -41,16 +41,12 @@ verdict = "violated"
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("config") / "small.toml"
-    path.write_text(SMALL.replace("2.5", "1.0") + METHODS)
-    return path
+    return written(tmp_path_factory, SMALL.replace("2.5", "1.0") + METHODS)
 
 
 @pytest.fixture(scope="module")
 def results(config, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("results") / "small"
-    assert efsim("run", config, "--out", folder).exit_code == 0
-    return folder
+    return computed(tmp_path_factory, config)
 
 
 # --- documents for machines -----------------------------------------------------------------------------------------

@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, sheet
+from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, sheet, title_panels
 from experiments.figures.style import COLORS, GREY
-from experiments.figures.sweep import Sweep, problem_items
-from experiments.words import wrapped
+from experiments.figures.sweep import Sweep
 
 __all__ = ["draw_bits"]
 
@@ -41,9 +40,7 @@ def draw_bits(sweep: Sweep, panels: list[int], width: str) -> Figure:
     grid = panel_grid(figure, len(panels), columns, sharey=True)
     for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, sweep, panel)
-        if len(sweep.pages[0]) > 1:
-            items = problem_items(sweep, sweep.runs[sweep.runs.panel == panel], common=False)
-            axes.set_title(wrapped(items, 60 // columns))
+    title_panels(grid, sweep, panels, 60 // columns)
     grid[0].invert_yaxis()  # shared
     label_outer(grid, columns, "bits until the target is reached")
     rows = -(-len(panels) // columns)

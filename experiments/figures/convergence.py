@@ -10,11 +10,19 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from experiments.figures.crowd import draw_crowd
 from experiments.figures.curves import HORIZONTALS, METRICS, Curve, Metric, curves_of, visible_limits
-from experiments.figures.frame import frame, label_outer, look_handles, panel_columns, panel_grid, rows_height, sheet
+from experiments.figures.frame import (
+    frame,
+    label_outer,
+    look_handles,
+    panel_columns,
+    panel_grid,
+    rows_height,
+    sheet,
+    title_panels,
+)
 from experiments.figures.style import COLORS, DASHED, DOTTED, GREY
-from experiments.figures.sweep import Sweep, Table, method_of, problem_items
-from experiments.words import MINUS, wrapped
-from simulator import Method
+from experiments.figures.sweep import Sweep, Table, own_stationarity
+from experiments.words import MINUS
 
 __all__ = ["draw_convergence"]
 
@@ -42,14 +50,12 @@ def draw_convergence(sweep: Sweep, panels: list[int], width: str, metric_name: s
         curves = curves_of(sweep, panel, metric, HORIZONTALS[by])
         ends.append(_draw_panel(axes, curves, sweep))
         axes.set_ylabel(_vertical_label(metric_name, sweep.runs[sweep.runs.panel == panel]))
-        if len(sweep.pages[0]) > 1:
-            items = problem_items(sweep, sweep.runs[sweep.runs.panel == panel], common=False)
-            axes.set_title(wrapped(items, 90 // columns))
         drawn += curves
     for axes, end in zip(grid, ends, strict=True):
         axes.set_xlim(0, (max(ends) if by == "rounds" else end) * 1.02 or 1)
         axes.xaxis.set_major_locator(MaxNLocator(8 if columns == 1 and width == "double" else 4, integer=True))
         axes.xaxis.set_major_formatter(FORMATS[by])
+    title_panels(grid, sweep, panels, 90 // columns)
     label_outer(grid, columns, HORIZONTALS[by].label)
     frame(figure, sweep, _handles(sweep, drawn, metric), rows_height(-(-len(panels) // columns)))
     return figure
@@ -59,8 +65,7 @@ def _vertical_label(metric: str, runs: Table) -> str:
     if metric == "lyapunov":
         return "Lyapunov function $V^t$"
     if metric == "gradient-norm":
-        own = any(method_of(kind).stationarity is not Method.stationarity for kind in runs["method.kind"].unique())
-        return "stationarity (squared norm)" if own else r"$\|\nabla f(x^t)\|^2$"
+        return "stationarity (squared norm)" if own_stationarity(runs) else r"$\|\nabla f(x^t)\|^2$"
     return r"$f(x^t) - f^\star$" if runs.minimum_known.all() else f"$f(x^t)$ {MINUS} lower bound"
 
 

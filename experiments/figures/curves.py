@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.columns import column
-from experiments.figures.sweep import Look, Sweep, Table, method_of
+from experiments.figures.sweep import Look, Sweep, Table, applicable, method_of
 from simulator import Theorem
 from simulator.theorem import at_model
 
@@ -111,12 +111,6 @@ def visible_limits(curves: list[Curve], precision: str) -> tuple[float, float] |
 
 
 # --- what theorems bound ------------------------------------------------------------------------------------------
-
-
-def applicable(run: Any) -> list[Theorem]:
-    """The theorems that speak of the run."""
-    theorems = method_of(run["method.kind"]).theorems
-    return [theorem for theorem in theorems if run.get(column(theorem.name, "applies")) == True]  # noqa: E712
 
 
 def _smallest(run: Any, trace: pd.DataFrame, theorems: list[Theorem]) -> np.ndarray | None:

@@ -110,19 +110,25 @@ def draw_figure(results: Results, name: str, width: str = "double", page: int = 
     Raises:
         InvalidInput: there is no such figure, width or page, or the results have nothing for it.
     """
-    pages = _pages(Sweep(results), name, width)
+    sweep = Sweep(results)
+    _check(sweep, name)
+    pages = _pages(sweep, name, width)
     if not 1 <= page <= len(pages):
         raise InvalidInput(f"the figure {name} has no page {page}; it has {len(pages)}")
     return pages[page - 1]()
 
 
-def _pages(sweep: Sweep, name: str, width: str) -> list[Callable[[], Figure]]:
-    """What draws the pages of a figure."""
+def _check(sweep: Sweep, name: str) -> None:
+    """Raise InvalidInput where there is no such figure, or the sweep has nothing for it."""
     if name not in FIGURES:
         raise unknown_name("figure", name, FIGURES)
-    kind = FIGURES[name]
-    if lacking := kind.lacks(sweep):
+    if lacking := FIGURES[name].lacks(sweep):
         raise InvalidInput(f"there is nothing to draw for the figure {name}: {lacking}")
+
+
+def _pages(sweep: Sweep, name: str, width: str) -> list[Callable[[], Figure]]:
+    """What draws the pages of a figure."""
+    kind = FIGURES[name]
     pages = sweep.pages if kind.paged else [[panel for page in sweep.pages for panel in page]]
     return [partial(_styled, kind.draw, sweep, panels, width) for panels in pages]
 
@@ -144,6 +150,8 @@ def draw_figures(results: Results, names: Sequence[str] = (), width: str = "doub
         InvalidInput: there is no such figure or width, or the results have nothing for a figure that is named.
     """
     sweep = Sweep(results)
+    for name in names:
+        _check(sweep, name)
     chosen = names or [name for name, kind in FIGURES.items() if not kind.lacks(sweep) and not kind.repeats(sweep)]
     pages = {
         name if number == 1 else f"{name}-{number}": draw

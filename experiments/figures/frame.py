@@ -9,11 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.figures.style import WIDTHS
-from experiments.figures.sweep import Look, Sweep, title
-from experiments.words import folded, seen_length
+from experiments.figures.sweep import Look, Sweep, problem_items, title
+from experiments.words import folded, seen_length, wrapped
 from problems.errors import unknown_name
 
-__all__ = ["characters", "frame", "label_outer", "look_handles", "panel_columns", "panel_grid", "rows_height", "sheet"]
+__all__ = [
+    "characters",
+    "frame",
+    "label_outer",
+    "look_handles",
+    "panel_columns",
+    "panel_grid",
+    "rows_height",
+    "sheet",
+    "title_panels",
+]
 
 MOST_LEGEND_ENTRIES = 24
 LINE = 0.17  # inches
@@ -48,6 +58,14 @@ def panel_grid(figure: Figure, panels: int, columns: int, **options: Any) -> lis
     for axes in grid[panels:]:
         figure.delaxes(axes)
     return grid[:panels]
+
+
+def title_panels(grid: Sequence[Axes], sweep: Sweep, panels: Sequence[int], width: int) -> None:
+    """Say above each panel how its problem differs, in lines of `width` characters; not where there is one problem."""
+    if len(sweep.pages[0]) > 1:
+        for axes, panel in zip(grid, panels, strict=True):
+            runs = sweep.runs[sweep.runs.panel == panel]
+            axes.set_title(wrapped(problem_items(sweep, runs, common=False), width))
 
 
 def label_outer(grid: Sequence[Axes], columns: int, label: str) -> None:

@@ -1,6 +1,5 @@
 """Slack along a run: the margin of a theorem's one-step inequality from record to record, a panel a theorem."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from experiments.columns import column
 from experiments.figures.frame import frame, label_outer, look_handles, panel_columns, panel_grid, rows_height, sheet
 from experiments.figures.style import DOTTED, GREY, MARKERS
-from experiments.figures.sweep import Sweep, Table, method_of
+from experiments.figures.sweep import Sweep, Table, applicable
 from experiments.words import MINUS
 
 __all__ = ["draw_slack", "judged_theorems"]
@@ -25,16 +24,10 @@ MOST_PANELS = 9
 def judged_theorems(sweep: Sweep) -> list[str]:
     """Theorems whose inequality is judged round by round: those that name stepsizes, or else all that speak of runs."""
     runs = sweep.runs[sweep.runs.deterministic.astype(bool)]
-    names = dict.fromkeys(theorem for _, run in runs.iterrows() for theorem in _speaking(run))
+    names = dict.fromkeys(theorem.name for _, run in runs.iterrows() for theorem in applicable(run))
     there = [name for name in names if column(name, "slack") in sweep.trace_names]
     ruling = [name for name in there if name in set(runs.rule)]
     return (ruling or there)[:MOST_PANELS]
-
-
-def _speaking(run: Any) -> Iterator[str]:
-    for theorem in method_of(run["method.kind"]).theorems:
-        if run.get(column(theorem.name, "applies")) == True:  # noqa: E712
-            yield theorem.name
 
 
 def draw_slack(sweep: Sweep, panels: list[int], width: str) -> Figure:

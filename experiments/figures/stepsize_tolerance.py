@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from experiments.columns import differs, named
-from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, rows_height, sheet
+from experiments.figures.frame import frame, label_outer, panel_columns, panel_grid, rows_height, sheet, title_panels
 from experiments.figures.style import COLORS, GREY, MARKERS
-from experiments.figures.sweep import Sweep, Table, numbered, problem_items
-from experiments.words import said, wrapped
+from experiments.figures.sweep import Sweep, Table, numbered
+from experiments.words import said
 
 __all__ = ["draw_stepsize_tolerance", "tries_stepsizes"]
 
@@ -29,28 +29,27 @@ def draw_stepsize_tolerance(sweep: Sweep, panels: list[int], width: str) -> Figu
     """The smallest |grad f|^2 of each run, relative to the start, against its stepsize: a panel a problem, a line a
     method and rule, the median over seeds with their range; crosses where runs diverged."""
     runs, figure = _lines(sweep), sheet(width)
+    runs = runs.assign(reached=[_reached(sweep, run) for run in runs.run])  # how far they came
     columns = panel_columns(figure, len(panels))
     grid = panel_grid(figure, len(panels), columns, sharey=True)
     for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, runs[runs.panel == panel])
         axes.set_ylabel(r"smallest $\|\nabla f(x^t)\|^2$ / at the start")
-        if len(sweep.pages[0]) > 1:
-            items = problem_items(sweep, runs[runs.panel == panel], common=False)
-            axes.set_title(wrapped(items, 90 // columns))
+    title_panels(grid, sweep, panels, 90 // columns)
     label_outer(grid, columns, _label(runs))
     frame(figure, sweep, _handles(runs), rows_height(-(-len(panels) // columns)))
     return figure
 
 
 def _lines(sweep: Sweep) -> Table:
-    """The runs with `along`, the stepsize on the axis, `line`, a number of the line, and `reached`, how far they came.
+    """The runs with `along`, the stepsize on the axis, and `line`, a number of the line.
 
     The axis has multiples of the rule's stepsize where all runs have one, else gamma L.
     """
     runs = sweep.runs
     along = runs.multiple if runs.rule.notna().all() else runs.stepsize * runs.L
     line = numbered(runs, [*named(runs, "method."), "rule"])
-    return runs.assign(along=along, line=line, reached=[_reached(sweep, run) for run in runs.run])
+    return runs.assign(along=along, line=line)
 
 
 def _reached(sweep: Sweep, run: str) -> float:

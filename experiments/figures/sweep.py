@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from experiments.columns import differs, named
+from experiments.columns import column, differs, named
 from experiments.figures.style import COLORS, MARKERS
 from experiments.results import Results
 from experiments.words import said, stepsize_text, typeset, wrapped
 from problems.registry import registered
-from simulator import Method
+from simulator import Method, Theorem
 
-__all__ = ["Look", "Sweep", "Table", "method_of", "problem_items", "title"]
+__all__ = ["Look", "Sweep", "Table", "applicable", "method_of", "own_stationarity", "problem_items", "title"]
 
 MOST_PANELS = 9  # a figure
 CROWD = 14  # variants; more than these are told apart by groups, not one by one
@@ -174,6 +174,17 @@ def _stepsize_formulas(runs: Table) -> list[str]:
             if theorem.name == rule:
                 found[f"{rule} = {typeset(theorem.formula)}"] = None
     return list(found)
+
+
+def applicable(run: Any) -> list[Theorem]:
+    """The theorems that speak of the run."""
+    theorems = method_of(run["method.kind"]).theorems
+    return [theorem for theorem in theorems if run.get(column(theorem.name, "applies")) == True]  # noqa: E712
+
+
+def own_stationarity(runs: Table) -> bool:
+    """Whether a method of the runs drives something else than |grad f(x)|^2 to zero."""
+    return any(method_of(kind).stationarity is not Method.stationarity for kind in runs["method.kind"].unique())
 
 
 def method_of(kind: str) -> type[Method]:

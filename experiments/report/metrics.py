@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from experiments.columns import column
-from experiments.figures.sweep import Sweep, method_of
+from experiments.figures.sweep import Sweep, method_of, own_stationarity
 from experiments.words import MINUS
-from simulator import Method, Theorem
+from simulator import Theorem
 
 __all__ = ["Metric", "metrics"]
 
@@ -44,9 +44,8 @@ def metrics(sweep: Sweep, theorems: list[str]) -> list[Metric]:
 
 
 def _measured(sweep: Sweep) -> list[Metric]:
-    own = any(method_of(kind).stationarity is not Method.stationarity for kind in sweep.runs["method.kind"].unique())
     gap = f"f(xᵗ) {MINUS} f*" if sweep.runs.minimum_known.all() else f"f(xᵗ) {MINUS} lower bound"
-    stationarity = "stationarity (squared norm)" if own else "|∇f(xᵗ)|²"
+    stationarity = "stationarity (squared norm)" if own_stationarity(sweep.runs) else "|∇f(xᵗ)|²"
     return [Metric(stationarity, "grad_norm_sq", "", ""), Metric(f"loss gap {gap}", "loss_gap", "", "")]
 
 
