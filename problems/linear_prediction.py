@@ -122,7 +122,7 @@ class LinearPrediction(FiniteSum):
 
     def worker_gradients(self, x: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
-        return self.shards.average_pull(slopes) + self.regularizer.gradient(x)[None, :]
+        return self.shards.average_pull(slopes) + self.regularizer.gradient(jnp.atleast_2d(x))
 
     def loss_difference(self, x: Array, step: Array) -> Array:
         changes = self.phi_difference(self.shards.predictions(x), self.shards.predictions(step), self.shards.targets)
@@ -188,7 +188,7 @@ class LinearPrediction(FiniteSum):
 
     def weighted_gradients(self, x: Array, weights: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)
-        return self.shards.pull_back(weights * slopes) + self.regularizer.gradient(x)[None, :]
+        return self.shards.pull_back(weights * slopes) + self.regularizer.gradient(jnp.atleast_2d(x))
 
     def sample_variances(self, x: Array) -> Array:
         slopes = self.phi_slope(self.shards.predictions(x), self.shards.targets)

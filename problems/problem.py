@@ -71,7 +71,10 @@ class Problem(ABC):
 
     @abstractmethod
     def worker_gradients(self, x: Array) -> Array:
-        """The gradient of every f_i at x. x [d] -> [n, d]."""
+        """The gradient of every f_i at x, or each at a point of its own. x [d] or [n, d] -> [n, d].
+
+        Only methods whose workers go on by themselves, with local steps or delays, ask for the second.
+        """
 
     @abstractmethod
     def loss_difference(self, x: Array, step: Array) -> Array:
@@ -173,7 +176,7 @@ class FiniteSum(Problem):
 
     @abstractmethod
     def weighted_gradients(self, x: Array, weights: Array) -> Array:
-        """sum_j w_ij grad f_ij(x) of every worker, for weights that sum to 1. x [d], weights [n, m] -> [n, d]."""
+        """sum_j w_ij grad f_ij(x) of every worker, for weights [n, m] that sum to 1; x as above. -> [n, d]."""
 
     @abstractmethod
     def sample_variances(self, x: Array) -> Array:

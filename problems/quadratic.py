@@ -244,8 +244,10 @@ class Quadratic(Problem):
         return trapezoid(start, end)  # exact for a quadratic
 
     def _products(self, x: Array) -> Array:
-        """A_i x of every worker. [d] -> [n, d]."""
-        return self.matrices @ x if self.matrices.ndim == 3 else self.matrices * x[None, :]
+        """A_i x, or A_i x_i, of every worker. [d] or [n, d] -> [n, d]."""
+        if self.matrices.ndim == 2:
+            return self.matrices * jnp.atleast_2d(x)
+        return self.matrices @ x if x.ndim == 1 else jnp.einsum("nij,nj->ni", self.matrices, x)
 
     @cached_property
     def _mean_spectrum(self) -> np.ndarray:

@@ -40,7 +40,7 @@ class Regularizer(ABC):
 
     @abstractmethod
     def gradient(self, x: Array) -> Array:
-        """The gradient of r. [d] -> [d]."""
+        """The gradient of r. [..., d] -> [..., d]."""
 
     @abstractmethod
     def difference(self, x: Array, step: Array) -> Array:

@@ -56,8 +56,8 @@ class Shards(NamedTuple):
         return np.asarray(self.features) * np.sqrt(np.asarray(self.weights))[:, :, None]
 
     def predictions(self, x: Array) -> Array:
-        """a_ij'x. [d] -> [n, m]."""
-        return self.features @ x
+        """a_ij'x, or a_ij'x_i. [d] or [n, d] -> [n, m]."""
+        return self.features @ x if x.ndim == 1 else jnp.einsum("nmd,nd->nm", self.features, x)
 
     def pull_back(self, slopes: Array) -> Array:
         """sum_j slopes_ij a_ij of every worker; padding adds nothing. [n, m] -> [n, d]."""

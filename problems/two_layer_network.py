@@ -121,6 +121,8 @@ class TwoLayerNetwork(FiniteSum):
         return self.weighted_gradients(x, self.shards.weights)
 
     def weighted_gradients(self, x: Array, weights: Array) -> Array:
+        if x.ndim == 2:
+            return jax.vmap(self._gradient_of_one)(self.shards, x, weights)
         _, _, outer, _ = self._split(x)
         active = jnp.tanh(self._inputs(x))
         pulls = weights * (active @ outer + x[-1] - self.shards.targets)  # w_ij residual_ij, [n, m]
@@ -133,6 +135,11 @@ class TwoLayerNetwork(FiniteSum):
             jnp.sum(pulls, axis=1, keepdims=True),
         )
         return jnp.concatenate(parts, axis=1)
+
+    def _gradient_of_one(self, shard: Shards, x: Array, weights: Array) -> Array:
+        """The gradient of one worker, whose samples the shard holds without the axis of the workers. -> [d]."""
+        alone = replace(self, shards=jax.tree.map(lambda leaf: leaf[None], shard))
+        return alone.weighted_gradients(x, weights[None])[0]
 
     def loss_difference(self, x: Array, step: Array) -> Array:
         # (r + c)^2/2 - r^2/2 = c (r + c/2), where the change c of a prediction is formed without cancellation

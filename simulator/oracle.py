@@ -37,7 +37,8 @@ class GradientOracle(ABC):
 
     @abstractmethod
     def draw(self, problem: Problem, x: Array, gradients: Array, key: Array) -> Array:
-        """ghat_i(x) of every worker. x [d], its exact gradients [n, d] -> [n, d].
+        """ghat_i(x) of every worker. x, or a point of every worker's own, [d] or [n, d], and the exact gradients there,
+        [n, d] -> [n, d].
 
         The same key means the same samples, whatever x is.
         """

@@ -30,6 +30,7 @@ from numpy.testing import assert_allclose
 from problem_laws import curvature_slacks, gradient_slacks
 
 from problems import (
+    FiniteSum,
     InvalidInput,
     LeastSquares,
     LogisticRegression,
@@ -164,6 +165,17 @@ def test_functions_of_x_map_over_many_points(name):
     close(many_losses(problem, many), [np.mean(losses_at(problem, x)) for x in many])
     pairs = zip(many, steps, strict=True)
     close(many_differences(problem, many, steps), [difference(problem, x, step) for x, step in pairs])
+
+
+@every_instance
+def test_every_worker_may_be_asked_at_a_point_of_its_own(name):
+    problem = instance(name).problem
+    many = points(problem, problem.num_workers)
+    expected = [gradients_at(problem, x)[worker] for worker, x in enumerate(many)]
+    assert_allclose(gradients_at(problem, many), expected, rtol=1e-12, atol=1e-12)
+    if isinstance(problem, FiniteSum):
+        weights = problem.shards.weights
+        assert_allclose(weighted_at(problem, many, weights), expected, rtol=1e-12, atol=1e-12)
 
 
 @on_samples

@@ -25,8 +25,9 @@ class GaussianNoise(GradientOracle):
 
     def draw(self, problem: Problem, x: Array, gradients: Array, key: Array) -> Array:
         keys = jax.random.split(key, len(gradients))
-        noise = jax.vmap(lambda worker_key: jax.random.normal(worker_key, x.shape, x.dtype))(keys)
-        return gradients + jnp.sqrt(self.variance / len(x)) * noise
+        dim = gradients.shape[1]
+        noise = jax.vmap(lambda worker_key: jax.random.normal(worker_key, (dim,), x.dtype))(keys)
+        return gradients + jnp.sqrt(self.variance / dim) * noise
 
     def variances(self, problem: Problem, x: Array) -> Array:
         return self.variance * jnp.ones(problem.num_workers, x.dtype)
