@@ -269,7 +269,7 @@ def test_a_second_signal_ends_at_once(config_file, tmp_path):
 def test_an_interrupted_sweep_goes_on_to_the_same_end(tmp_path, whole, monkeypatch):
     """Interrupted after each chunk of each batch; the signal is a real one, to this process."""
     folder, interruptions = tmp_path / "out", 0
-    original = checkpoint_files.CheckpointFiles.offer
+    handler, original = signal.getsignal(signal.SIGINT), checkpoint_files.CheckpointFiles.offer
 
     def offer(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -283,7 +283,7 @@ def test_an_interrupted_sweep_goes_on_to_the_same_end(tmp_path, whole, monkeypat
             interruptions += 1
             assert error.status == 130
     assert interruptions >= 2 * BATCHES
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     assert_same(folder, whole)
 
 
