@@ -15,12 +15,25 @@ from experiments.descriptions import (
     methods_by_year,
     paper_text,
     properties,
+    silence_text,
     stepsize_bound,
 )
 from experiments.spec import constructors
 from problems import Problem
 from problems.registry import registered
-from simulator import Compressor, GradientOracle, Method, Paper, Participation, ProximalRegularizer, Theorem
+from simulator import (
+    Compressor,
+    GradientCode,
+    GradientOracle,
+    InnerOptimizer,
+    Method,
+    Paper,
+    Participation,
+    ProximalRegularizer,
+    Stragglers,
+    Theorem,
+    WorkingTimes,
+)
 
 __all__ = ["COMPONENT_SECTIONS", "catalogue", "shipped"]
 
@@ -35,8 +48,12 @@ The constants are those of `efsim constants`: `L`, `L_i` of the workers, their m
 COMPONENT_SECTIONS = {
     "Compressors": Compressor,
     "Gradient oracles": GradientOracle,
+    "Inner optimisers": InnerOptimizer,
     "Participation": Participation,
+    "Working times": WorkingTimes,
     "Proximal regularisers": ProximalRegularizer,
+    "Gradient codes": GradientCode,
+    "Stragglers": Stragglers,
 }
 
 
@@ -64,9 +81,16 @@ def _contents() -> str:
 
 
 def _method(kind: str, cls: type[Method]) -> str:
-    theorems = [_theorem_row(theorem) for theorem in cls.theorems]
-    table = _table(("theorem", "stepsize", "assumptions", "reference"), theorems) if theorems else ""
-    return _section(kind, f"{_paper(cls.paper)}\n" if cls.paper else "", _text(cls), _fields(cls), table)
+    paper = f"{_paper(cls.paper)}\n" if cls.paper else ""
+    return _section(kind, paper, _text(cls), _fields(cls), _theorems(cls))
+
+
+def _theorems(cls: type[Method]) -> str:
+    """A table, or why there is none."""
+    rows = [_theorem_row(theorem) for theorem in cls.theorems]
+    if not rows:
+        return f"N{silence_text(cls)[1:]}.\n"
+    return _table(("theorem", "stepsize", "assumptions", "reference"), rows)
 
 
 def _theorem_row(theorem: Theorem) -> tuple[str, ...]:

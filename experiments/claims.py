@@ -11,10 +11,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from experiments.clock import with_fields
 from experiments.colour import coloured
 from experiments.config import Config
-from experiments.expectations import Exponent, RoundsRatio, VerdictExpectation
-from experiments.fits import Undecided, exponent, ratio
+from experiments.expectations import Exponent, RoundsRatio, SecondsRatio, VerdictExpectation
+from experiments.fits import Undecided, exponent, ratio, seconds_ratio
 from experiments.plan import Plan, make_cases
 from experiments.results import Results
 from experiments.selection import Row
@@ -89,7 +90,16 @@ class Findings:
     @cached_property
     def rows(self) -> list[Row]:
         """The table of runs."""
-        return [{str(name): value for name, value in row.items()} for row in self.results.runs.to_dict("records")]
+        return _rows(self.results)
+
+    def rows_by(self, clock: dict[str, Any]) -> list[Row]:
+        """The table of runs with simulated time, by the config's clock with these fields replaced."""
+        assert self.results.config.clock is not None  # the config would have been refused
+        return _rows(self.results.timed(with_fields(self.results.config.clock, clock)))
+
+
+def _rows(results: Results) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in results.runs.to_dict("records")]
 
 
 def claims_of_plan(plan: Plan) -> list[Claim]:
@@ -149,6 +159,9 @@ def _measured(expectation: Any, findings: Findings) -> tuple[bool, str]:
             return _judged(expectation, findings.verdicts, findings.results.config)
         case RoundsRatio():
             return ratio(expectation, findings.rows, findings.results.config)
+        case SecondsRatio():
+            rows = findings.rows_by(expectation.clock)
+            return seconds_ratio(expectation, rows, findings.results.config)
         case Exponent():
             return exponent(expectation, findings.rows, findings.results.config)
     raise TypeError(f"no expectation: {expectation!r}")

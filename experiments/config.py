@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from experiments.clock import HAS_CLOCK, Clock
 from experiments.config_errors import explain
 from experiments.config_models import Choice, Rule, Start, schema
 from experiments.expectation_errors import expectation_errors
@@ -58,6 +59,7 @@ class Config:
     precision: Precision
     payload: Payload
     start: Start
+    clock: Clock | None
     problems: list[Spec]
     methods: list[tuple[int, Spec, list[StepsizeSpec]]]  # index of the [[method]] table, choice, stepsizes
     expect: list[Expectation]
@@ -87,6 +89,7 @@ PLAIN = (
     "precision",
     "payload",
     "start",
+    "clock",
     "expect",
 )
 
@@ -221,7 +224,9 @@ def _check_declared(method: Any) -> None:
 
 
 def _expectation_errors(config: Config) -> list[str]:
-    return expectation_errors(config.expect, choices(config.problems, config.methods)) if config.expect else []
+    if not config.expect:
+        return []
+    return expectation_errors(config.expect, choices(config.problems, config.methods), config.clock)
 
 
 def _constructor_errors(config: Config) -> list[str]:
@@ -231,6 +236,8 @@ def _constructor_errors(config: Config) -> list[str]:
         try:
             method = choice.build()
             _check_declared(method)
+            if config.clock and method.has_clock:
+                raise InvalidInput(f"it {HAS_CLOCK}")
             for stepsize in stepsizes:
                 if stepsize.rule is not None:
                     method.theorem(stepsize.rule)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic.errors import PydanticUserError
 
+from experiments.clock import CLOCK_TABLES, Clock
 from experiments.descriptions import field_meanings, first_line
 from experiments.expectations import EXPECTATIONS, Expectation
 from experiments.spec import COMPONENTS, component_of, constructors, parameters, spec_of
@@ -36,6 +37,7 @@ MEANINGS = {
     "precision": "Of the runs' numbers; theorems can hardly be judged in float32.",
     "payload": "Bits that a float costs to send.",
     "start": "The starting point x^0.",
+    "clock": "The cost model of simulated time, for tables and figures; the runs do not depend on it.",
     "problem": "What is minimised: a table, or several.",
     "method": "How it is minimised: a list of tables.",
     "expect": "Claims beyond those of the theorems, which `efsim verify` and pytest check.",
@@ -91,7 +93,7 @@ class Schema(NamedTuple):
 
 def schema() -> Schema:
     """The schema for what is registered now."""
-    bases = (Problem, Method, *COMPONENTS)
+    bases = (Problem, *COMPONENTS)
     return _schema_of(tuple((base, tuple(constructors(base).items())) for base in bases))
 
 
@@ -109,6 +111,7 @@ def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ..
         "precision": (Precision, "float64"),
         "payload": (Payload, 32),
         "start": (Start, Start()),
+        "clock": (Clock | None, None),
         "problem": (_swept(models.union(Problem)), ...),
         "method": (Annotated[list[models.union(Method)], Field(min_length=1)], ...),
         "expect": (list[Expectation], []),
@@ -116,7 +119,9 @@ def _schema_of(known: tuple[tuple[type, tuple[tuple[str, Callable[..., Any]], ..
     }
     fields: Any = {name: (kind, Field(default, description=MEANINGS[name])) for name, (kind, default) in types.items()}
     whole = create_model("config", __base__=Strict, __doc__=WHOLE, **fields)
-    return Schema(whole, models.tables | {"by-rule": Rule, "start": Start} | EXPECTATIONS)
+    return Schema(
+        whole, models.tables | {"by-rule": Rule, "start": Start, "clock": Clock} | EXPECTATIONS | CLOCK_TABLES
+    )
 
 
 class Models:
@@ -142,7 +147,7 @@ class Models:
         models = {
             f"{base.__name__}.{kind}": self._model(base, kind, constructor, depth)
             for kind, constructor in self.known[base].items()
-            if depth < DEEPEST or not any(component_of(parameter.hint) for parameter in parameters(constructor))
+            if _has_room([component_of(parameter.hint) for parameter in parameters(constructor)], depth)
         }
         self.tables = models | self.tables  # those higher up accept more
         if len(models) == 1:  # there is no union to discriminate, and pydantic would refuse the discriminator
@@ -158,12 +163,18 @@ class Models:
             element = hint if component is None else self.union(component, depth + 1)
             about = Field(... if required else [spec_of(default)], description=meanings.get(name))
             fields[name] = (_swept(element), about)
-        if base is Method:
+        if base is Method and depth == 0:
             fields["stepsize"] = (_swept(Stepsize), Field(description=STEPSIZE))
         try:
-            model: Any = create_model(kind, __base__=Choice, __doc__=first_line(constructor), **fields)
+            name = f"{kind}-within" if base is Method and depth else kind  # it is told from the one with a stepsize
+            model: Any = create_model(name, __base__=Choice, __doc__=first_line(constructor), **fields)
         except PydanticUserError as error:
             where = f"{kind} ({getattr(constructor, '__qualname__', constructor)})"
             raise InvalidInput(f"{where} has a parameter that no config can give: {error.message}") from error
         model.constructor = constructor
         return model
+
+
+def _has_room(components: list[type | None], depth: int) -> bool:
+    """Whether what has these components may stand so many tables below a method, which itself stands in none."""
+    return (depth < DEEPEST or not any(components)) and not (depth and Method in components)

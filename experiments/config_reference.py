@@ -4,13 +4,14 @@ python -m experiments.config_reference docs/config.md
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from experiments.catalogue import COMPONENT_SECTIONS, shipped
+from experiments.clock import CLOCK_TABLES, Clock
 from experiments.config import MOST_RECORDS, MOST_RUNS
 from experiments.config_models import DEEPEST, Rule, Start, schema
 from experiments.descriptions import field_meanings, first_line, toml_text, type_text
@@ -37,8 +38,8 @@ this; an editor that reads it (Taplo, Even Better TOML) completes and checks a c
 `#:schema ./{FILE}`.
 
 - [The whole](#the-whole), [sweeping](#sweeping), [problem](#problem), [method](#method), [stepsize](#stepsize),
-  [components](#components), [start](#start), [expect](#expect), [reduced and overrides](#reduced-and-overrides),
-  [plugins](#plugins), [limits](#limits)
+  [components](#components), [start](#start), [clock](#clock), [expect](#expect),
+  [reduced and overrides](#reduced-and-overrides), [plugins](#plugins), [limits](#limits)
 """
 
 SWEEPING = """\
@@ -52,6 +53,15 @@ do `rule`, `multiple` and `seeds`. A table takes a list of tables in the same wa
 - the seeds, for a method that draws; one that does not has a single run, with seed 0.
 
 A value that is listed twice is an error: it would count as two samples where it is one.
+"""
+
+CLOCK = """\
+`[clock]`: the cost model of simulated time, which [Simulated time](time.md) explains. Figures, tables and expectations
+of time need it; no run depends on it, so that it may be changed, or added, when everything is computed.
+"""
+
+EXPECT = """\
+`[[expect]]`: what the config claims beyond the theorems of its methods.
 """
 
 REDUCED = """\
@@ -88,7 +98,8 @@ def config_reference() -> str:
         "Stepsize": f"A number > 0, or a table:\n\n{_fields(Rule)}",
         "Components": _components(),
         "Start": f"{first_line(Start)}\n\n{_fields(Start)}",
-        "Expect": _expectations(),
+        "Clock": f"{CLOCK}\n{_fields(Clock)}\n{_tagged(CLOCK_TABLES)}",
+        "Expect": f"{EXPECT}\n{_tagged(EXPECTATIONS)}",
         "Reduced and overrides": REDUCED,
         "Plugins": PLUGINS,
         "Limits": LIMITS,
@@ -126,13 +137,11 @@ def _default(required: bool, default: Any) -> str:
     return "none" if default is None else f"`{toml_text(spec_of(default))}`"
 
 
-def _expectations() -> str:
-    """What a config may claim, kind after kind."""
-    parts = [
-        f"### {tag.rpartition('.')[2]}\n\n{first_line(model)}\n\n{_fields(model)}"
-        for tag, model in EXPECTATIONS.items()
-    ]
-    return "\n".join(["`[[expect]]`: what the config claims beyond the theorems of its methods.\n", *parts])
+def _tagged(models: Mapping[str, type[BaseModel]]) -> str:
+    """Tables that are the same in every config, kind after kind."""
+    return "\n".join(
+        f"### {tag.rpartition('.')[2]}\n\n{first_line(model)}\n\n{_fields(model)}" for tag, model in models.items()
+    )
 
 
 def _fields(model: type[BaseModel]) -> str:
@@ -149,7 +158,7 @@ def _fields(model: type[BaseModel]) -> str:
 def _written_default(required: bool, about: dict[str, Any]) -> str:
     if required:
         return "required"
-    return "none" if about["default"] in ({}, [], "") else f"`{toml_text(about['default'])}`"
+    return "none" if about["default"] in ({}, [], "", None) else f"`{toml_text(about['default'])}`"
 
 
 WORDS = {"string": "text", "integer": "whole number", "number": "number", "object": "table", "boolean": "true or false"}
@@ -162,8 +171,9 @@ def _takes(about: dict[str, Any]) -> str:
         return f"`{toml_text(about['const'])}`"
     if "enum" in about:
         return ", ".join(f"`{toml_text(value)}`" for value in about["enum"])
-    if "anyOf" in about:  # one value, or a list of them
-        return f"{_takes(about['anyOf'][0])}, or a list"
+    if "anyOf" in about:  # one value, or a list of them, or nothing
+        first, second = about["anyOf"]
+        return f"{_takes(first)}, or a list" if second.get("type") != "null" else _takes(first)
     if about.get("type") == "array":
         return f"list: {_takes(about['items'])}"
     bounds = " and".join(f" {sign} {about[name]}" for name, sign in BOUNDS.items() if name in about)

@@ -20,6 +20,7 @@ __all__ = [
     "methods_by_year",
     "paper_text",
     "properties",
+    "silence_text",
     "stepsize_bound",
     "toml_text",
     "type_text",
@@ -39,6 +40,7 @@ MEANINGS = {
     "initial": "what a worker's estimate begins with: grad f_i(x^0), that compressed, or zero.",
     "oracle": "what a worker knows of its gradient.",
     "participation": "which workers take part in a round.",
+    "times": "how long a worker takes for its local work.",
 }
 
 
@@ -81,6 +83,12 @@ def stepsize_bound(theorem: Theorem) -> str:
 def assumptions_text(theorem: Theorem) -> str:
     """The names of the assumptions."""
     return ", ".join(assumption.name for assumption in theorem.assumptions) or "-"
+
+
+def silence_text(method: type[Method]) -> str:
+    """Why no theorem speaks of a method; "" for one that has theorems."""
+    told = method.no_theorem or "none has been derived for it"
+    return "" if method.theorems else f"no theorem applies, because {told}"
 
 
 def properties(compressor: type[Compressor]) -> str:

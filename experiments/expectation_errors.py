@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.expectations import Exponent, RoundsRatio, Selection, VerdictExpectation
+from experiments.clock import Clock, with_fields
+from experiments.expectations import Exponent, RoundsRatio, SecondsRatio, Selection, VerdictExpectation
 from experiments.selection import Row, quantity, select
 from problems import InvalidInput
 from problems.errors import suggestion
@@ -13,12 +14,14 @@ from simulator import Method
 __all__ = ["expectation_errors"]
 
 
-def expectation_errors(expectations: list[Any], rows: list[Row]) -> list[str]:
-    """Every mistake, with its place; `rows` are the choices of the config."""
+def expectation_errors(expectations: list[Any], rows: list[Row], clock: Clock | None) -> list[str]:
+    """Every mistake, with its place; `rows` are the choices of the config, and `clock` is its own."""
     told: list[str] = []
     first: dict[str, int] = {}
     for index, expectation in enumerate(expectations):
         told += [f"expect[{index}]{mistake}" for mistake in _mistakes(expectation, rows)]
+        if isinstance(expectation, SecondsRatio):
+            told += [f"expect[{index}]{mistake}" for mistake in _wrong_clock(expectation, clock)]
         earlier = first.setdefault(expectation.name, index)
         if earlier != index:
             told.append(f"expect[{index}]: {expectation.name}: expect[{earlier}] is about this already")
@@ -29,7 +32,7 @@ def _mistakes(expectation: Any, rows: list[Row]) -> Iterator[str]:
     match expectation:
         case VerdictExpectation():
             yield from _unknown_theorem(expectation, sorted({row["method.kind"] for row in rows}))
-        case RoundsRatio():
+        case RoundsRatio() | SecondsRatio():
             yield from _not_one(".of", expectation.of, rows)
             yield from _not_one(".to", expectation.to, rows)
         case Exponent():
@@ -46,6 +49,16 @@ def _unknown_theorem(expectation: VerdictExpectation, methods: list[str]) -> Ite
     elif theorem not in (known := [stated.name for stated in registered(Method)[given].theorems]):
         accepted = f"{', '.join(known)}{suggestion(theorem, known)}"
         yield f".theorem: {theorem!r} is no theorem of {given}; accepted: {accepted}"
+
+
+def _wrong_clock(expectation: SecondsRatio, clock: Clock | None) -> Iterator[str]:
+    if clock is None:
+        yield ": seconds need a table [clock], which says what a round costs"
+        return
+    try:
+        with_fields(clock, expectation.clock)
+    except InvalidInput as error:
+        yield f".clock.{error}"
 
 
 def _unknown_quantity(where: str, text: str, rows: list[Row]) -> Iterator[str]:

@@ -7,7 +7,16 @@ from pydantic_core import PydanticCustomError
 
 from experiments.strict import Positive, Strict, tag_of
 
-__all__ = ["EXPECTATIONS", "Expectation", "Exponent", "RoundsRatio", "Selection", "VerdictExpectation", "told"]
+__all__ = [
+    "EXPECTATIONS",
+    "Expectation",
+    "Exponent",
+    "RoundsRatio",
+    "SecondsRatio",
+    "Selection",
+    "VerdictExpectation",
+    "told",
+]
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -32,6 +41,7 @@ def _interval(ends: list[float]) -> list[float]:
 
 # Runs by what the config chooses for them: {"rule": "quadratic-mean", "problem.smoothness_ratio": 10.0}.
 Selection = Annotated[dict[str, Any], AfterValidator(_flat)]
+Interval = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], AfterValidator(_interval)]
 
 
 class VerdictExpectation(Strict):
@@ -74,6 +84,30 @@ class RoundsRatio(Strict):
         return f"the ratio of the {self.name} is {self.equals:g}, within {100 * self.tolerance:g}%"
 
 
+class SecondsRatio(Strict):
+    """How many times the simulated seconds to the target that `to` takes are taken by `of`."""
+
+    kind: Literal["seconds-ratio"]
+    of: Selection = Field(description="The runs whose seconds are divided.")
+    to: Selection = Field(description="The runs by whose seconds they are divided.")
+    between: Interval = Field(
+        description="[low, high], between which the ratio lies.", json_schema_extra={"minItems": 2, "maxItems": 2}
+    )
+    clock: dict[str, Any] = Field(default={}, description="Fields of the config's clock that are others here.")
+    reference: str = Field(default="", description="Where the claim comes from.")
+
+    @property
+    def name(self) -> str:
+        """The claim's name: what is compared, and by which clock."""
+        where = f" with {told(self.clock)}" if self.clock else ""
+        return f"simulated seconds at {told(self.of)} to those at {told(self.to)}{where}"
+
+    @property
+    def statement(self) -> str:
+        """The claim in words."""
+        return f"the ratio of the {self.name} is between {self.between[0]:g} and {self.between[1]:g}"
+
+
 class Exponent(Strict):
     """The slope of log `of` against log `against`, each a column of numbers or the ratio "one/other" of two."""
 
@@ -81,7 +115,7 @@ class Exponent(Strict):
     of: str = Field(default="target_round", description="What is fitted.")
     against: str = Field(description="What it is fitted against.")
     where: Selection = Field(default={}, description="The runs over which it is fitted; all of them by default.")
-    between: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], AfterValidator(_interval)] = Field(
+    between: Interval = Field(
         description="[low, high], between which the exponent lies.", json_schema_extra={"minItems": 2, "maxItems": 2}
     )
     reference: str = Field(default="", description="Where the claim comes from.")
@@ -107,6 +141,7 @@ def told(selection: dict[str, Any]) -> str:
 EXPECTATIONS: dict[str, type[Strict]] = {
     "Expectation.verdict": VerdictExpectation,
     "Expectation.rounds-ratio": RoundsRatio,
+    "Expectation.seconds-ratio": SecondsRatio,
     "Expectation.exponent": Exponent,
 }
 
@@ -115,6 +150,7 @@ Expectation = Annotated[
     Union[  # noqa: UP007
         Annotated[VerdictExpectation, Tag("Expectation.verdict")],
         Annotated[RoundsRatio, Tag("Expectation.rounds-ratio")],
+        Annotated[SecondsRatio, Tag("Expectation.seconds-ratio")],
         Annotated[Exponent, Tag("Expectation.exponent")],
     ],
     Discriminator(lambda table: tag_of("Expectation", table)),

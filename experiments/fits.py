@@ -1,4 +1,4 @@
-"""Numbers that expectations are about: ratios of rounds, and exponents fitted to runs."""
+"""Numbers that expectations are about: ratios of rounds and of simulated seconds, and exponents fitted to runs."""
 
 from collections import defaultdict
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 
 from experiments import exponents
 from experiments.config import Config
-from experiments.expectations import Exponent, RoundsRatio, Selection, told
+from experiments.expectations import Exponent, RoundsRatio, SecondsRatio, Selection, told
 from experiments.exponents import fit_exponent
 from experiments.selection import Row, configuration, quantity, select
 
-__all__ = ["Undecided", "exponent", "ratio"]
+__all__ = ["Undecided", "exponent", "ratio", "seconds_ratio"]
 
 FEWEST_POINTS = 3  # two always lie on a line
 
@@ -26,19 +26,38 @@ def ratio(expectation: RoundsRatio, rows: list[Row], config: Config) -> tuple[bo
     Raises:
         Undecided: a run has not reached the target.
     """
-    of, to = (_rounds(select(rows, selection), selection, config) for selection in (expectation.of, expectation.to))
+    of, to = _medians(expectation, rows, config, "target_round")
     measured, expected = of / to, expectation.equals
     numbers = f"{of:g} rounds at {told(expectation.of)}, {to:g} at {told(expectation.to)}"
     reason = f"the ratio is {measured:.4g}, {abs(measured / expected - 1):.2%} away from {expected:g}: {numbers}"
     return abs(measured / expected - 1) <= expectation.tolerance, reason
 
 
-def _rounds(rows: list[Row], selection: Selection, config: Config) -> float:
+def seconds_ratio(expectation: SecondsRatio, rows: list[Row], config: Config) -> tuple[bool, str]:
+    """Whether the ratio of the median simulated seconds to the target is where it is expected, and the numbers.
+
+    Raises:
+        Undecided: a run has not reached the target.
+    """
+    of, to = _medians(expectation, rows, config, "target_seconds")
+    low, high = expectation.between
+    numbers = f"{of:.4g} simulated seconds at {told(expectation.of)}, {to:.4g} at {told(expectation.to)}"
+    return low <= of / to <= high, f"the ratio is {of / to:.4g}: {numbers}"
+
+
+def _medians(
+    expectation: RoundsRatio | SecondsRatio, rows: list[Row], config: Config, column: str
+) -> tuple[float, float]:
+    """The medians of a column, of both sides of a ratio."""
+    of, to = (_median(select(rows, side), side, config, column) for side in (expectation.of, expectation.to))
+    return of, to
+
+
+def _median(rows: list[Row], selection: Selection, config: Config, column: str) -> float:
     _refuse_unreached(rows, told(selection), config)
-    rounds = float(np.median([row["target_round"] for row in rows]))
-    if rounds == 0:
+    if np.median([row["target_round"] for row in rows]) == 0:
         raise Undecided(f"the target is reached at the start at {told(selection)}")
-    return rounds
+    return float(np.median([row[column] for row in rows]))
 
 
 def _refuse_unreached(rows: list[Row], where: str, config: Config) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from shlex import join
 from typing import Any
 
+from experiments.clock import Clock
 from experiments.provenance import taken
 from experiments.results import load_config, load_provenance
 from experiments.store import CONFIG, Store
@@ -25,6 +26,7 @@ def information(folder: Path) -> dict[str, Any]:
         done = sum(len(batch.ids) for batch in batches)
         found = taken([batch.taken for batch in batches]) if batches else {}
     state = {"name": config.name, "complete": store.complete, "runs_done": done, "runs": config.num_runs}
+    state |= {} if config.clock is None else {"clock": config.clock.model_dump()}
     return state | found | {"repeat": _repeat(folder, found.get("environments", []))}
 
 
@@ -41,6 +43,8 @@ def render_information(found: dict[str, Any]) -> str:
     """As text, a line each."""
     state = "complete" if found["complete"] else "not complete"
     lines = [f"{found['name']}: {found['runs_done']} of {found['runs']} runs, {state}"]
+    if "clock" in found:
+        lines.append(f"simulated time, by the cost model of the config: {Clock.model_validate(found['clock'])}")
     if found.get("environments"):
         lines += [
             f"begun {found['started']}; batches: {found['batches']}, which took {found['wall_seconds']:.1f} s, "

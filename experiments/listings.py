@@ -12,6 +12,7 @@ from experiments.descriptions import (
     methods_by_year,
     paper_text,
     properties,
+    silence_text,
     stepsize_bound,
 )
 from experiments.spec import constructors
@@ -19,7 +20,16 @@ from experiments.tables import render, wrapped
 from problems import Problem
 from problems.datasets import dataset_infos
 from problems.registry import registered
-from simulator import Compressor, GradientOracle, Participation, ProximalRegularizer
+from simulator import (
+    Compressor,
+    GradientCode,
+    GradientOracle,
+    InnerOptimizer,
+    Participation,
+    ProximalRegularizer,
+    Stragglers,
+    WorkingTimes,
+)
 
 __all__ = ["LISTINGS", "Listing"]
 
@@ -45,6 +55,7 @@ def _methods() -> list[Entry]:
             "does": first_line(cls),
             "paper": paper_text(cls.paper),
             "theorems": [theorem.name for theorem in cls.theorems],
+            "remark": silence_text(cls),
             "fields": field_texts(cls),
         }
         for kind, cls in methods_by_year().items()
@@ -131,8 +142,12 @@ LISTINGS = {
     "theorems": Listing(_theorems, _theorems_text),
     "compressors": Listing(lambda: _components(Compressor), _kinds_text),
     "oracles": Listing(lambda: _components(GradientOracle), _kinds_text),
+    "inner-optimizers": Listing(lambda: _components(InnerOptimizer), _kinds_text),
     "participations": Listing(lambda: _components(Participation), _kinds_text),
+    "times": Listing(lambda: _components(WorkingTimes), _kinds_text),
     "regularizers": Listing(lambda: _components(ProximalRegularizer), _kinds_text),
+    "codes": Listing(lambda: _components(GradientCode), _kinds_text),
+    "stragglers": Listing(lambda: _components(Stragglers), _kinds_text),
     "problems": Listing(_problems, _kinds_text),
     "datasets": Listing(_datasets, _datasets_text),
 }

@@ -109,6 +109,10 @@ def case_columns(case: Case) -> dict[str, Any]:
         "lower_bound": constants.lower_bound,
         "minimum_known": constants.minimizer is not None,
         "passes_per_round": case.method.gradient_passes(case.problem),
+        "workers_computing": case.method.workers_computing(case.problem),
+        "workers_awaited": case.method.workers_awaited(case.problem),
+        "overlapped": case.method.overlapped,
+        "has_clock": case.method.has_clock,
         "deterministic": case.method.deterministic,
     }
 

@@ -35,7 +35,7 @@ def results_folder(path: str | Path, config: Config, reduced: bool = False) -> P
 
 
 def run_config(path: str | Path, *overrides: str, reduced: bool = False, out: str | Path | None = None) -> Results:
-    """The results of the config in the file; what their folder lacks is computed.
+    """The results of the config in the file; what their folder lacks is computed. They are timed, if it has a clock.
 
     Args:
         overrides: "key=value" each, as --set takes them; one that sets the name leaves other results alone.
@@ -47,7 +47,7 @@ def run_config(path: str | Path, *overrides: str, reduced: bool = False, out: st
         SweepFailed: some batches could not be computed.
     """
     config = read_config(path, *overrides, reduced=reduced)
-    return run_sweep(config, Path(out or results_folder(path, config, reduced)))
+    return run_sweep(config, Path(out or results_folder(path, config, reduced))).timed()
 
 
 def critical_stepsizes_of(

@@ -10,6 +10,7 @@ from problems.errors import suggestion
 __all__ = ["MEASURED", "Row", "choices", "configuration", "named_column", "quantity", "select"]
 
 Row = dict[str, Any]  # of a run, by the columns of runs.parquet
+UNSET = "unset"
 
 # Columns of numbers that a run has beside what its config chooses.
 MEASURED = (
@@ -47,6 +48,8 @@ def configuration(row: Row) -> tuple[str, ...]:
 def select(rows: list[Row], selection: Row) -> list[Row]:
     """The rows that have these values in these columns; method = "ef21" says method.kind = "ef21".
 
+    The word "unset" selects the rows that have no value there.
+
     Raises:
         InvalidInput: there is no such column, or no such row.
     """
@@ -82,7 +85,9 @@ def _chosen(rows: list[Row]) -> set[str]:
 
 
 def _equal(cell: Any, value: Any) -> bool:
-    """A parameter that is a number here and a word there is a word in results."""
+    """A parameter that is a number here and a word there is a word in results; in those nothing is None or NaN."""
+    if value == UNSET:
+        return cell is None or cell != cell
     return cell == value or str(cell) == str(value)
 
 

@@ -11,13 +11,33 @@ from jax import Array
 
 from problems import InvalidInput, Problem
 from problems.registry import recipes, registered
-from simulator import Compressor, GradientOracle, Participation, ProximalRegularizer
+from simulator import (
+    Compressor,
+    GradientCode,
+    GradientOracle,
+    InnerOptimizer,
+    Method,
+    Participation,
+    ProximalRegularizer,
+    Stragglers,
+    WorkingTimes,
+)
 from simulator.arguments import check_pytrees
 
 __all__ = ["COMPONENTS", "Parameter", "Spec", "component_of", "constructors", "parameters", "spec_of"]
 
 # A parameter annotated with one of these is a table with a `kind` of its own.
-COMPONENTS: tuple[type, ...] = (Compressor, GradientOracle, Participation, ProximalRegularizer)
+COMPONENTS: tuple[type, ...] = (
+    Compressor,
+    GradientOracle,
+    InnerOptimizer,
+    Participation,
+    WorkingTimes,
+    ProximalRegularizer,
+    GradientCode,
+    Stragglers,
+    Method,
+)
 
 
 class Parameter(NamedTuple):

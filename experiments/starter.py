@@ -32,7 +32,7 @@ def starter(name: str, problem: str = PROBLEM, method: str = METHOD) -> str:
     chosen = choose(problem, method)
     draws = bool(chosen.rules) and not chosen.method.build().deterministic
     parts = [
-        _head(name, method, draws),
+        _head(name, method, chosen.rules, draws),
         _table("problem", chosen.problem),
         _table("[method]", chosen.method),
         _stepsize(chosen.rules),
@@ -42,11 +42,12 @@ def starter(name: str, problem: str = PROBLEM, method: str = METHOD) -> str:
     return "\n".join(parts)
 
 
-def _head(name: str, method: str, draws: bool) -> str:
+def _head(name: str, method: str, rules: list[str], draws: bool) -> str:
+    claim = "behaves as its theorems say at their stepsizes" if rules else "converges, of which no theorem speaks"
     seeds = f"seeds = {list(range(SEEDS))}" if draws else "# seeds = [0, 1, 2, 3]"
     about = "a run for each" if draws else "of methods that draw: a run for each"
     return f"""\
-# The claim that this experiment tests, in a sentence: {method} behaves as its theorems say at their stepsizes.
+# The claim that this experiment tests, in a sentence: {method} {claim}.
 #
 # Run and judge it: efsim run {name}.toml; efsim verify results/{name}; efsim plot results/{name}
 # What it takes:    efsim run {name}.toml --dry-run
@@ -64,19 +65,22 @@ target = 1e-4  # the fraction of |grad f(x^0)|^2 to reach
 def _table(header: str, spec: Spec) -> str:
     """The table of a choice: what each field means, and those with defaults as comments."""
     meanings = field_meanings(spec.constructor)
+    absent = (
+        "where it is left out, theory chooses it" if getattr(spec.constructor, "theorems", ()) else "may be left out"
+    )
     lines = [_commented(f"[{header}]", first_line(spec.constructor)), f'kind = "{spec.kind}"']
     for parameter in parameters(spec.constructor):
         told = meanings.get(parameter.name) or type_text(parameter.hint)
-        lines.append(_field(parameter, spec.parameters.get(parameter.name), told))
+        lines.append(_field(parameter, spec.parameters.get(parameter.name), told, absent))
     return "\n".join([*lines, ""])
 
 
-def _field(parameter: Parameter, given: Any, told: str) -> str:
+def _field(parameter: Parameter, given: Any, told: str, absent: str) -> str:
     if given is not None:
         wanted = "; this has to be filled in" if given == FILL_IN else ""
         return _commented(f"{parameter.name} = {toml_text(given)}", told + wanted)
     if parameter.default is None:
-        return _commented(f"# {parameter.name} = ...", f"{told}; where it is left out, theory chooses it")
+        return _commented(f"# {parameter.name} = ...", f"{told}; {absent}")
     return _commented(f"# {parameter.name} = {toml_text(spec_of(parameter.default))}", told)
 
 

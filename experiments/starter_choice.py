@@ -9,10 +9,14 @@ from problems import InvalidInput, Problem
 from problems.registry import look_up
 from simulator import (
     Compressor,
+    GradientCode,
     GradientOracle,
+    InnerOptimizer,
     Method,
     Participation,
     ProximalRegularizer,
+    Stragglers,
+    WorkingTimes,
     constants_of,
 )
 
@@ -28,6 +32,7 @@ VALUES: dict[str, Any] = {
     "dataset": "breast-cancer-wisconsin",
     "probability": 0.2,
     "trigger": 1.0,
+    "warmup": 100,
 }
 BETTER: dict[str, dict[str, Any]] = {
     "quadratic": {"smoothness_ratio": [1.0, 4.0], "pl_constant": 0.1},
@@ -37,8 +42,13 @@ BETTER: dict[str, dict[str, Any]] = {
 CANDIDATES: dict[type, list[tuple[str, dict[str, Any]]]] = {
     Compressor: [("top-k", {"k": 1}), ("rand-k", {"k": 1, "scaled": True}), ("identity", {})],
     GradientOracle: [("gaussian-noise", {"variance": 1e-4}), ("minibatch", {"size": 1}), ("exact", {})],
+    InnerOptimizer: [("sgd", {})],
     Participation: [("independent", {"chance": 0.5})],
+    WorkingTimes: [("exponential", {"spread": 4.0})],
     ProximalRegularizer: [("l1-norm", {"strength": 1e-3})],
+    GradientCode: [("cyclic-repetition", {"tolerance": 1})],
+    Stragglers: [("fixed-stragglers", {"workers": 1})],
+    Method: [("gd", {})],
 }
 FILL_IN = "to be filled in"
 MOST_RULES = 2

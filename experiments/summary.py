@@ -12,6 +12,7 @@ MOST_ROWS = 40
 
 def summarize(results: Results) -> str:
     """What differs between the runs, with what came of each; the first MOST_ROWS of them."""
+    results = results.timed()
     runs: Any = results.runs
     names = varying(runs)
     target = results.config.target
@@ -31,7 +32,8 @@ def varying(runs: Any) -> list[str]:
 def header(results: Results, names: list[str]) -> list[str]:
     """The names of the columns: what varies, then what came of a run."""
     short = [name.removeprefix("problem.").removeprefix("method.") for name in names]
-    return [*short, "L_QM/L_AM", "stepsize", f"rounds to {results.config.target:g}", "last |grad f|^2", "status"]
+    reached = [f"rounds to {results.config.target:g}", *(["simulated s"] if results.clock else [])]
+    return [*short, "L_QM/L_AM", "stepsize", *reached, "last |grad f|^2", "status"]
 
 
 def cells(run: dict[str, Any], names: list[str]) -> list[str]:
@@ -42,6 +44,7 @@ def cells(run: dict[str, Any], names: list[str]) -> list[str]:
         number(run["L_QM"] / run["L_AM"]),
         number(run["stepsize"]),
         "-" if reached != reached else f"{reached:.0f}",
+        *([number(run["target_seconds"])] if "target_seconds" in run else []),
         number(run["final_grad_norm_sq"], 3),
         "finished" if diverged != diverged else f"diverged in round {diverged:.0f}",
     ]

@@ -6,7 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["MINUS", "folded", "said", "say", "seen_length", "stepsize_text", "typeset", "wrapped"]
+from problems.registry import registered
+from simulator import Method
+
+__all__ = ["MINUS", "folded", "said", "say", "seen_length", "spelled", "stepsize_text", "typeset", "wrapped"]
 
 GREEK = ("alpha", "mu", "omega", "theta", "xi")
 SYMBOLS = {"L": "L", "mu": r"\mu"}  # that have an index
@@ -26,16 +29,26 @@ def said(row: Any, names: Iterable[str]) -> list[str]:
 
 def say(name: str, value: Any) -> str:
     """A parameter in words: "EF21", "top-k", "k = 3", "split by-label"."""
-    short = name.removeprefix("problem.").removeprefix("method.").removeprefix("compressor.").replace("_", " ")
+    short = name.removeprefix("problem.").removeprefix("method.").removeprefix("compressor.")
+    short = short.replace("_", " ").replace(".", " ")
     text = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else plain(str(value))
     match name:
-        case "method.kind":
-            return text.upper()
+        case "method.kind" | "method.method":
+            return spelled(text)
         case "problem.kind":
             return text.replace("-", " ")
         case "stepsize_text" | "method.compressor" | "problem.dataset":
             return text
-    return f"{short} {text}" if isinstance(value, str) else f"{short.replace('.', ' ')} = {text}"
+    return f"{short} {text}" if isinstance(value, str) else f"{short} = {text}"
+
+
+def spelled(kind: str) -> str:
+    """A method's kind in the letters of its class: "EF21-W", "EControl"; in capitals where that is called otherwise."""
+    cls = registered(Method).get(kind)
+    if cls is None or cls.__name__.lower() != kind.replace("-", ""):
+        return kind.upper()
+    letters = iter(cls.__name__)
+    return "".join(letter if letter == "-" else next(letters) for letter in kind)
 
 
 def plain(text: str) -> str:

@@ -336,6 +336,7 @@ def _trace(theorems, obstacles, constants, axes, recorded_rounds, tally: Any, re
         round=recorded_rounds,
         bits_per_worker=records.uplink_bits,
         downlink_bits_per_worker=records.downlink_bits,
+        elapsed=records.elapsed,
         loss=records.loss,
         loss_gap=records.loss_gap,
         grad_norm_sq=records.grad_norm_sq,

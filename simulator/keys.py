@@ -16,6 +16,7 @@ class RoundKeys(NamedTuple):
     sampling: Array  # of stochastic gradients
     participation: Array
     coin: Array  # tossed once for all workers
+    stragglers: Array  # which workers are late
 
 
 def round_keys(key: Array) -> RoundKeys:

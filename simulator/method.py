@@ -17,6 +17,7 @@ from simulator.oracles.exact import Exact
 from simulator.papers import Paper
 from simulator.participation import Participation
 from simulator.theorem import Theorem
+from simulator.working_times import WorkingTimes
 
 __all__ = ["Initial", "Method", "check_initial"]
 
@@ -34,14 +35,19 @@ class Method(ABC):
     Attributes:
         paper: where the method comes from.
         compressor: of the uplink; Identity for a method without one.
-        random: whether a round draws more than its components (compressors, oracle, participation) do.
+        random: whether a round draws more than its components (compressors, oracle, participation, times) do.
         theorems: all of the method's guarantees.
+        overlapped: the part of its computing that a worker does while messages travel; only simulated time asks for it.
+        no_theorem: of a method without any, why, and what comes nearest, in words that complete "no theorem applies,
+            because ...".
     """
 
     kind: ClassVar[str]
     paper: ClassVar[Paper | None] = None
     theorems: ClassVar[tuple[Theorem, ...]]
+    no_theorem: ClassVar[str | None] = None
     random: ClassVar[bool] = False
+    overlapped: float = 0.0
     compressor: Compressor
 
     @abstractmethod
@@ -61,8 +67,27 @@ class Method(ABC):
 
         A full gradient is one pass, a minibatch a part of one; a worker that does not take part makes none.
         """
-        present = (part.probability(problem.num_workers) for part in self.components if isinstance(part, Participation))
-        return self.gradient_oracle.passes(problem) * prod(present)
+        return self.gradient_oracle.passes(problem) * self._presence(problem.num_workers)
+
+    def workers_computing(self, problem: Problem) -> float:
+        """How many workers compute in a round, expected: those that take part."""
+        return problem.num_workers * self._presence(problem.num_workers)
+
+    def _presence(self, workers: int) -> float:
+        return prod(part.probability(workers) for part in self.components if isinstance(part, Participation))
+
+    def workers_awaited(self, problem: Problem) -> float:
+        """For how many of them a round waits, expected: for all of them, where it is synchronous."""
+        return self.workers_computing(problem)
+
+    def elapsed(self, state: Any) -> Array:
+        """The simulated time since round 0, on the method's own clock; 0 for a method without one. -> []."""
+        return jnp.zeros(())
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether it says how much time has elapsed."""
+        return type(self).elapsed is not Method.elapsed
 
     @property
     def second_compressor(self) -> Compressor:
@@ -85,9 +110,10 @@ class Method(ABC):
 
     @property
     def components(self) -> list[Any]:
-        """The compressors, the oracle and the participation that the method is made with."""
+        """The compressors, the oracle, the participation and the working times that the method is made with."""
         values = (getattr(self, field.name) for field in fields(self))  # pyright: ignore[reportArgumentType]
-        return [value for value in values if isinstance(value, Compressor | GradientOracle | Participation)]
+        kinds = Compressor | GradientOracle | Participation | WorkingTimes
+        return [value for value in values if isinstance(value, kinds)]
 
     def check(self, problem: Problem) -> None:
         """Raise InvalidInput where a component is missing or does not fit the problem."""
@@ -96,7 +122,7 @@ class Method(ABC):
         for part in self.components:
             if isinstance(part, Compressor):
                 part.check(problem.dim, problem.num_workers)
-            elif isinstance(part, Participation):
+            elif isinstance(part, Participation | WorkingTimes):
                 part.check(problem.num_workers)
             else:
                 part.check(problem)
@@ -107,6 +133,8 @@ class Method(ABC):
         Raises:
             InvalidInput: the method has none of that name.
         """
+        if not self.theorems:
+            raise InvalidInput(f"{self.kind} has no theorem that could name a stepsize; give a number")
         for theorem in self.theorems:
             if theorem.name == name:
                 return theorem

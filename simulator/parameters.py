@@ -10,12 +10,12 @@ from problems import InvalidInput
 __all__ = ["check_number", "check_whole"]
 
 
-def check_whole(name: str, given: object) -> None:
-    """Raise InvalidInput where the number is not a whole one >= 1."""
+def check_whole(name: str, given: object, least: int = 1) -> None:
+    """Raise InvalidInput where the number is not a whole one >= 1, or >= `least`."""
     if isinstance(given, Array):  # a traced number, as in a batch of different ones
         return
-    if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
-        raise InvalidInput(f"{name} must be a whole number >= 1, not {given!r}")
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
+        raise InvalidInput(f"{name} must be a whole number >= {least}, not {given!r}")
 
 
 def check_number(name: str, given: object, interval: str) -> None:

@@ -84,6 +84,7 @@ class Record(NamedTuple):
     grad_norm_sq_min: Array
     uplink_bits: Array
     downlink_bits: Array
+    elapsed: Array
     lyapunov: Array  # of every theorem, [K]; likewise below
     noise: Array  # of the Lyapunov values
     budget: Array
@@ -249,7 +250,7 @@ def _after_record(runs: Run, kept: Array) -> Run:
 
 
 def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Record:
-    problem, _, constants, _ = setting
+    problem, method, constants, _ = setting
     case, place, tally, account = setting.case(program), run.place, run.tally, run.tally.check.account
     evaluation = place.evaluation
     if not program.follows_model:
@@ -264,6 +265,7 @@ def _record(program: Program, setting: Setting, gamma: Array, run: Run) -> Recor
         grad_norm_sq_min=tally.grad_norm_sq_min,
         uplink_bits=tally.uplink_bits,
         downlink_bits=tally.downlink_bits,
+        elapsed=jnp.asarray(method.elapsed(place.state), jnp.float64),
         lyapunov=lyapunov,
         noise=rounding(run.start.factors.weight, delta, lyapunov),
         budget=account.budget,

@@ -20,6 +20,7 @@ __all__ = ["MEASURED", "Trace"]
 MEASURED = (
     "bits_per_worker",
     "downlink_bits_per_worker",
+    "elapsed",
     "loss",
     "loss_gap",
     "grad_norm_sq",
@@ -48,6 +49,7 @@ class Trace:
         round: the recorded rounds, 0 first and the last one always, [R].
         bits_per_worker: sent by a worker to the server up to these rounds, on average over the workers, [..., R].
         downlink_bits_per_worker: sent by the server to a worker, [..., R].
+        elapsed: the simulated time, where the method has a clock of its own and in the clock's unit, else 0, [..., R].
         loss: f(x), [..., R].
         loss_gap: f(x) - f_inf; where the minimiser is known f(x) - f*, without cancellation, [..., R].
         grad_norm_sq: |grad f(x)|^2, or of the method's own measure of stationarity where it has another, [..., R].
@@ -66,6 +68,7 @@ class Trace:
     round: np.ndarray
     bits_per_worker: np.ndarray
     downlink_bits_per_worker: np.ndarray
+    elapsed: np.ndarray
     loss: np.ndarray
     loss_gap: np.ndarray
     grad_norm_sq: np.ndarray

@@ -7,6 +7,7 @@ from simulator.compressors.adversarial import Adversarial
 from simulator.compressors.block_k import BlockK
 from simulator.compressors.composition import Composition
 from simulator.compressors.damped import Damped
+from simulator.compressors.fp4 import FP4
 from simulator.compressors.hard_threshold import HardThreshold
 from simulator.compressors.low_rank import LowRank
 from simulator.compressors.natural import Natural
@@ -41,6 +42,7 @@ def compressor_examples() -> list[Compressor]:
         OneBit(),
         Natural(),
         NearestPower(),
+        FP4(),
         QSGD(1),
         QSGD(3),
         QSGD(4),
@@ -64,6 +66,7 @@ def compressor_examples() -> list[Compressor]:
         Composition(QSGD(4), Natural()),
         Composition(QSGD(4), NearestPower()),
         Composition(OneBit(), TopK(3)),
+        Composition(FP4(), TopK(3)),
         Adversarial(0.3),
         Adversarial(0.3, "inward"),
         Adversarial(0.3, "outward"),

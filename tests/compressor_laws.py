@@ -53,6 +53,7 @@ def worst_rows() -> dict[str, np.ndarray]:
         "three halves of powers of two": 3 / 2 * signs * 2.0 ** (places % 5),
         "between the levels of QSGD(3)": np.where(places % 4, 1.0, 3.0),
         "one and 1/(1 + sqrt d)": np.where(places, 1 / (1 + DIM**0.5), 1.0),
+        "three quarters of the largest": np.where(places, 0.75, 1.0),
         "below half of the largest": np.where(places, 0.5 - 1e-9, 1.0),
         "one in every block of five": 1.0 * (places % 5 == 0),
         "equal singular values of 3 x 4": singular.T.ravel(),

@@ -5,14 +5,16 @@ compressor, the oracle, the participation or the coin drew for a round and a wor
 """
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from instances import DIM, Samples
+from local_references import LOCAL_REFERENCES, four_bits
 
-from simulator import Method, Minibatch, TopK
+from simulator import FP4, Method, Minibatch, OneBit, TopK
 from simulator.keys import RoundKeys, round_keys
 
 START = np.linspace(-1.0, 1.0, DIM)
@@ -47,22 +49,40 @@ class Draws:
         return self.factors[name]
 
     def compress(self, t: int, i: int, v: np.ndarray, compressor: Any = None, purpose: str = "compression"):
-        """C(v) of worker i: Top-k by its own loop, Rand-k by the factors that it drew."""
+        """C(v) of worker i: Top-k and one bit by loops of their own, Rand-k by the factors that it drew."""
         compressor = self.method.compressor if compressor is None else compressor
         if isinstance(compressor, TopK):
             return top_k(compressor.k, v)
+        if isinstance(compressor, OneBit):
+            return np.linalg.norm(v) / np.sqrt(len(v)) * np.array([-1.0 if entry < 0 else 1.0 for entry in v])
+        if isinstance(compressor, FP4):
+            return four_bits(v)
         ones = jnp.ones((self.n, len(v)))
         factors = self._of_every_round(f"{purpose} factors", lambda key: compressor.compress_rows(key, ones))
         return factors[t, i] * v
 
-    def sample_weights(self, t: int, i: int) -> np.ndarray:
+    def sample_weights(self, t: int, i: int, local_step: int | None = None) -> np.ndarray:
         counts = [len(block) for block in self.data.features]
-        draw = lambda key: self.method.oracle.sample_weights(jnp.array(counts), max(counts), key)  # noqa: E731
-        return self._of_every_round("sampling weights", draw)[t, i]
+
+        def draw(key):
+            own = key if local_step is None else jax.random.fold_in(key, local_step)
+            return self.method.oracle.sample_weights(jnp.array(counts), max(counts), own)
+
+        return self._of_every_round(f"sampling weights {local_step}", draw)[t, i]
 
     def takes_part(self, t: int, i: int) -> bool:
         draw = lambda key: self.method.participation.draw(key, self.n)  # noqa: E731
         return bool(self._of_every_round("participation", draw)[t, i])
+
+    def time(self, t: int, i: int) -> float:
+        """How long the work takes that worker i begins at the end of round t."""
+        draw = lambda key: self.method.times.draw(key, self.n)  # noqa: E731
+        return self._of_every_round("participation times", draw)[t, i]
+
+    def late(self, t: int) -> np.ndarray:
+        chance = self.method.stragglers.chance
+        draw = lambda key: jax.random.uniform(jax.random.fold_in(key, 0), (self.n,), dtype=float) < chance  # noqa: E731
+        return self._of_every_round("stragglers", draw)[t]
 
     def coin(self, t: int) -> bool:
         tossed = self._of_every_round("coin", lambda key: jax.random.uniform(key, dtype=float))
@@ -79,6 +99,10 @@ class Loop(NamedTuple):
     rounds: int
 
     @property
+    def x0(self) -> np.ndarray:
+        return START.copy()
+
+    @property
     def n(self) -> int:
         return len(self.data.features)
 
@@ -93,8 +117,11 @@ class Loop(NamedTuple):
     def mean_gradient(self, x: np.ndarray) -> np.ndarray:
         return sum(self.gradient(i, x) for i in range(self.n)) / self.n
 
-    def sampled(self, t: int, i: int, x: np.ndarray) -> np.ndarray:
-        return self.gradient(i, x, self.draws.sample_weights(t, i))
+    def sampled(self, t: int, i: int, x: np.ndarray, local_step: int | None = None) -> np.ndarray:
+        return self.gradient(i, x, self.draws.sample_weights(t, i, local_step))
+
+    def observed(self, t: int, i: int, x: np.ndarray) -> np.ndarray:
+        return self.sampled(t, i, x) if isinstance(self.method.oracle, Minibatch) else self.gradient(i, x)
 
     def start(self, i: int, v: np.ndarray, scale: float = 1.0) -> np.ndarray:
         choices = {
@@ -130,8 +157,7 @@ def ef14(run: Loop):
     for t in range(1, run.rounds + 1):
         sent = []
         for i in range(run.n):
-            stochastic = isinstance(run.method.oracle, Minibatch)
-            owed = errors[i] + run.gamma * (run.sampled(t, i, x) if stochastic else run.gradient(i, x))
+            owed = errors[i] + run.gamma * run.observed(t, i, x)
             sent.append(run.draws.compress(t, i, owed))
             errors[i] = owed - sent[i]
         x = x - sum(sent) / run.n
@@ -366,6 +392,153 @@ def three_pc_v5(run: Loop):
     return estimating(run, renew)
 
 
+def dgc(run: Loop):
+    method, n = run.method, run.n
+    x, u, v = START.copy(), np.zeros((n, DIM)), np.zeros((n, DIM))
+    speed = np.zeros(DIM)
+    for t in range(run.rounds):
+        k, sent = method.compressor.k, np.zeros((n, DIM))
+        if t < method.warmup:
+            stage = next(s for s in (1, 2, 3, 4) if 4 * t < s * method.warmup)
+            k = round(DIM * (k / DIM) ** (stage / 5))
+        for i in range(n):
+            g = run.observed(t, i, x)
+            part = np.linalg.norm(g / n)  # of the mean gradient
+            if method.clip is not None and part > method.clip / np.sqrt(n):
+                g = g * method.clip / np.sqrt(n) / part
+            u[i] = method.momentum * u[i] + g if method.momentum_correction else g
+            v[i] = v[i] + u[i]
+            for j in np.flatnonzero(top_k(k, v[i])):
+                sent[i, j], v[i, j] = v[i, j], 0.0
+                u[i, j] = 0.0 if method.momentum_masking else u[i, j]
+        speed = np.mean(sent, axis=0) + (0.0 if method.momentum_correction else method.momentum) * speed
+        x = x - run.gamma * speed
+        yield x
+
+
+def adam(run: Loop):
+    method, x, m, v = run.method, START.copy(), np.zeros(DIM), np.zeros(DIM)
+    for t in range(1, run.rounds + 1):
+        g = sum(run.observed(t, i, x) for i in range(run.n)) / run.n
+        m = method.beta1 * m + (1 - method.beta1) * g
+        v = method.beta2 * v + (1 - method.beta2) * g * g
+        first, second = m, v
+        if method.bias_correction:
+            first, second = m / (1 - method.beta1**t), v / (1 - method.beta2**t)
+        x = x - run.gamma * first / (np.sqrt(second) + method.epsilon)
+        yield x
+
+
+def both_ways(run: Loop, t: int, vectors: list[np.ndarray], errors: list[np.ndarray], error: np.ndarray):
+    """The server's answer; changes the errors in place."""
+    sent = []
+    for i, vector in enumerate(vectors):
+        sent.append(run.draws.compress(t, i, errors[i] + vector))
+        errors[i] += vector - sent[i]
+    mean = sum(sent) / run.n
+    answer = run.draws.compress(t, 0, error + mean, run.method.downlink_compressor)
+    error += mean - answer
+    return answer
+
+
+def adam_ef(run: Loop):
+    method, x, m, v = run.method, START.copy(), np.zeros(DIM), np.zeros(DIM)
+    errors, error = [np.zeros(DIM) for _ in range(run.n)], np.zeros(DIM)
+    for t in range(1, run.rounds + 1):
+        g = both_ways(run, t, [run.observed(t, i, x) for i in range(run.n)], errors, error)
+        m, v = method.beta1 * m + (1 - method.beta1) * g, method.beta2 * v + (1 - method.beta2) * g**2
+        x = x - run.gamma * m / (np.sqrt(v) + method.epsilon)
+        yield x
+
+
+def one_bit_adam(run: Loop):
+    method, x, m, v = run.method, START.copy(), np.zeros(DIM), np.zeros(DIM)
+    errors, error = [np.zeros(DIM) for _ in range(run.n)], np.zeros(DIM)
+    for t in range(1, run.rounds + 1):
+        seen = [run.observed(t, i, x) for i in range(run.n)]
+        momenta = [method.beta1 * m + (1 - method.beta1) * g for g in seen]
+        if t <= method.warmup:
+            m, v = sum(momenta) / run.n, method.beta2 * v + (1 - method.beta2) * (sum(seen) / run.n) ** 2
+        else:
+            m = both_ways(run, t, momenta, errors, error)
+        x = x - run.gamma * m / (np.sqrt(v) + method.epsilon)
+        yield x
+
+
+def asynchronous(run: Loop, lasts: Callable[[list[float]], float], chances: list[float]):
+    """Arrival after arrival; worker i arrives in the share chances[i] of the rounds, which last lasts(waits)."""
+    method, n, x = run.method, run.n, START.copy()
+    total = sum(chances)
+    weights = [1 / (n * p) if method.weighting == "unbiased" else 1 / total for p in chances]
+    starts, errors = [x.copy() for _ in range(n)], [np.zeros(DIM) for _ in range(n)]
+    waits = [run.draws.time(0, i) for i in range(n)]
+    for t in range(1, run.rounds + 1):
+        span = lasts(waits)
+        waits = [wait - span for wait in waits]
+        arrived = [i for i in range(n) if waits[i] < 1e-6]
+        for i in arrived:
+            owed = errors[i] + starts[i] - local_steps(run, t, i, starts[i])
+            sent = run.draws.compress(t, i, owed)
+            errors[i] = owed - sent
+            x = x - method.server_stepsize * weights[i] * sent
+        for i in arrived:
+            starts[i], waits[i] = x.copy(), run.draws.time(t, i)
+        yield x
+
+
+def local_steps(run: Loop, t: int, i: int, y: np.ndarray) -> np.ndarray:
+    stochastic = isinstance(run.method.oracle, Minibatch)
+    for h in range(run.method.local_steps):
+        y = y - run.gamma * (run.sampled(t, i, y, h) if stochastic else run.gradient(i, y))
+    return y
+
+
+def mean_times(run: Loop) -> list[float]:
+    steps = [1 + (run.method.times.spread - 1) * i / (run.n - 1) for i in range(run.n)]
+    return [run.n * step / sum(steps) for step in steps]
+
+
+def fedavg(run: Loop):
+    return asynchronous(run, max, [1.0] * run.n)
+
+
+def async_fedavg(run: Loop):
+    # fixed times, multiples of the smallest: at every multiple of it the fastest worker arrives
+    times = mean_times(run)
+    return asynchronous(run, min, [times[0] / time for time in times])
+
+
+def fedbuff(run: Loop):
+    # exponential times: the order of arrival is that of draws without replacement, with chances like the rates
+    rates, chances, m = [1 / time for time in mean_times(run)], [0.0] * run.n, run.method.buffer
+    for order in permutations(range(run.n)):
+        probability, left = 1.0, sum(rates)
+        for i in order:
+            probability, left = probability * rates[i] / left, left - rates[i]
+        for i in order[:m]:
+            chances[i] += probability
+    return asynchronous(run, lambda waits: sorted(waits)[m - 1], chances)
+
+
+def fedfix(run: Loop):
+    # E ceil(T / interval) is the sum of P(T > k interval) over k >= 0; what is left of it is an integral
+    a, length, last, chances = run.method.times.tail, run.method.interval, 100_000, []
+    for time in mean_times(run):
+        least = time * (a - 1) / a
+        beyond = sum(min(1.0, (least / (k * length)) ** a) for k in range(1, last))
+        chances.append(1 / (1 + beyond + (least / length) ** a * (last - 0.5) ** (1 - a) / (a - 1)))
+    return asynchronous(run, lambda waits: length, chances)
+
+
+def gradient_coding(run: Loop):
+    """The method within, whose next point comes in the rounds in which at most one worker is late."""
+    points = REFERENCES[run.method.method.kind](run._replace(method=run.method.method))
+    x = START.copy()
+    for t in range(1, run.rounds + 1):
+        x = next(points) if run.draws.late(t).sum() <= 1 else x
+        yield x
+
+
 REFERENCES: dict[str, Callable[[Loop], Iterator[np.ndarray]]] = {
     "gd": gd,
     "dcgd": dcgd,
@@ -387,12 +560,22 @@ REFERENCES: dict[str, Callable[[Loop], Iterator[np.ndarray]]] = {
     "ef-bv": ef_bv,
     "diana": diana,
     "marina": marina,
+    "dgc": dgc,
+    "adam": adam,
+    "adam-ef": adam_ef,
+    "one-bit-adam": one_bit_adam,
     "lag": lag,
     "clag": clag,
     "3pc-v1": three_pc_v1,
     "3pc-v2": three_pc_v2,
     "3pc-v4": three_pc_v4,
     "3pc-v5": three_pc_v5,
+    "fedavg": fedavg,
+    "async-fedavg": async_fedavg,
+    "fedbuff": fedbuff,
+    "fedfix": fedfix,
+    "gradient-coding": gradient_coding,
+    **LOCAL_REFERENCES,
 }
 
 

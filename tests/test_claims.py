@@ -23,7 +23,7 @@ from experiments.config import parse_config
 from experiments.execute import run_sweep
 from experiments.plan import make_plan
 from experiments.raw_config import reduced
-from experiments.selection import MEASURED
+from experiments.selection import MEASURED, select
 from experiments.verdicts import Judgement, judge
 from problems import InvalidInput
 
@@ -217,7 +217,8 @@ def test_every_field_is_checked():
         SLOPE | {"between": [1.1, 0.9]},
         SLOPE | {"between": [1.0]},
     ) == [
-        "expect[0].kind: unknown kind 'exponnent'; accepted: verdict, rounds-ratio, exponent; did you mean 'exponent'?",
+        "expect[0].kind: unknown kind 'exponnent'; accepted: verdict, rounds-ratio, seconds-ratio, exponent; did you "
+        "mean 'exponent'?",
         "expect[1]: needs a kind",
         "expect[2].verdict: 'true' is not accepted; accepted: holds, violated, undecided",
         "expect[2].theorm: unknown field; accepted: kind, method, theorem, verdict; did you mean 'theorem'?",
@@ -243,6 +244,14 @@ def test_a_selection_names_components_by_their_kind():
     assert len(small(ratio, problem=problem, method=[method]).expect) == 1
     with pytest.raises(InvalidInput, match=r"expect\[0\].of: selects 2 configurations, which differ in stepsize"):
         small(ratio | {"of": {"method": {"compressor.k": 2}}}, problem=problem, method=[method])
+
+
+def test_unset_selects_where_there_is_no_value():
+    before: Any = [{"method.clip": None}, {"method.clip": 0.5}, {}]
+    after: Any = [{"method.clip": np.nan}, {"method.clip": 0.5}]
+    assert [select(rows, {"method.clip": "unset"}) for rows in (before, after)] == [[before[0], before[2]], after[:1]]
+    with pytest.raises(InvalidInput, match=r"no run with method\.clip = 'unset'"):
+        select(after[1:], {"method.clip": "unset"})
 
 
 def test_a_sweep_from_config_to_claims(tmp_path):

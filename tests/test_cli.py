@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from command_line import SMALL, computed, efsim, refused, written
 
+from experiments.listings import LISTINGS
 from experiments.records import runs_table
 
 CONFIG = f"""{SMALL}
@@ -133,10 +134,11 @@ def test_verify_exits_with_1_when_a_theorem_is_violated(results, tmp_path):
 
 def test_verify_exits_with_3_when_nothing_can_be_said(config, tmp_path):
     folder = tmp_path / "beyond"
-    gd = "method=[{kind='gd', stepsize=1000.0}]"
-    efsim("run", config, "--out", folder, "--set", gd)
+    methods = "method=[{kind='gd', stepsize=1000.0}, {kind='adam', stepsize=0.01}]"
+    efsim("run", config, "--out", folder, "--set", methods)
     done = efsim("verify", folder)
-    assert done.exit_code == 3 and "no theorem applies" in done.stdout
+    assert done.exit_code == 3 and "no theorem applies to any run" in done.stdout
+    assert "adam: no theorem applies, because Adam need not converge" in done.stdout and "gd: no" not in done.stdout
     assert efsim("verify", folder, "--allow-undecided").exit_code == 0
 
 
@@ -169,18 +171,27 @@ def test_a_second_run_of_the_same_config_computes_nothing_and_changes_nothing(co
     assert snapshot(results) == before
 
 
-LISTS = ["methods", "theorems", "compressors", "oracles", "participations", "regularizers", "problems", "datasets"]
-
-
-@pytest.mark.parametrize("what", LISTS)
+@pytest.mark.parametrize("what", LISTINGS)
 def test_list_knows_everything_that_is_registered(what):
     done = efsim("list", what)
     expected = {
-        "methods": ("gd", "dcgd", "ef14", "ef21-w", "paper: EF21: A new, simpler", "(2021, arXiv 2106.05203)"),
+        "methods": (
+            "remark: no theorem applies, because Adam need not",
+            "gd",
+            "dcgd",
+            "ef14",
+            "ef21-w",
+            "paper: EF21: A new, simpler",
+            "(2021, arXiv 2106.05203)",
+        ),
         "compressors": ("identity", "top-k", "fields: k: whole number", "deterministic, positively homogeneous"),
         "oracles": ("exact", "gaussian-noise", "fields: variance: number", "minibatch"),
+        "inner-optimizers": ("sgd", "adamw", "fields: beta1: number"),
         "participations": ("independent", "fixed-number", "fields: workers: whole number"),
+        "times": ("fixed", "exponential", "pareto", "fields: spread: number"),
         "regularizers": ("l1-norm", "fields: strength: number"),
+        "codes": ("cyclic-repetition", "fields: tolerance: whole number"),
+        "stragglers": ("fixed-stragglers", "fields: workers: whole number"),
         "problems": ("quadratic", "logistic-regression", "least-squares"),
         "theorems": ("quadratic-mean", "<= 1 / (L + L_AM xi)", "= 2 / (L + mu)", "contractive", "2402.10774"),
         "datasets": ("breast-cancer-wisconsin", "a9a", "32561"),
@@ -206,6 +217,11 @@ def test_constants_of_a_sparse_problem_say_how_sparse_and_what_theory_chose(conf
     stdout = efsim("constants", config, "--set", problem, "--set", method).stdout
     assert re.search(r" c = [1-5]\S* r = 2\S* lam = 0.25 rule ", " ".join(stdout.split()))
     assert max(map(len, stdout.splitlines())) <= 110
+
+
+def test_constants_say_why_a_method_has_no_rule(config):
+    stdout = efsim("constants", config, "--set", "method=[{kind='adam', stepsize=0.1}]").stdout
+    assert "\nno theorem applies, because Adam need not converge" in stdout and "rule" not in stdout
 
 
 # Mistakes: exit status 2, a message on standard error, no traceback, nothing overwritten

@@ -42,6 +42,7 @@ from simulator.compressors.adversarial import Adversarial
 from simulator.compressors.block_k import BlockK
 from simulator.compressors.composition import Composition
 from simulator.compressors.damped import Damped
+from simulator.compressors.fp4 import FP4
 from simulator.compressors.hard_threshold import HardThreshold
 from simulator.compressors.low_rank import LowRank
 from simulator.compressors.natural import Natural
@@ -174,6 +175,20 @@ def test_one_bit_makes_some_vectors_worse():
     np.testing.assert_allclose(error, 2 * (1 - 12**-0.5), rtol=1e-4)  # above |x|^2 = 1
     for dim, alpha in ((1, 1), (2, 2**0.5 - 1), (3, 2 / 3**0.5 - 1), (4, None)):
         assert OneBit().contraction(dim) == pytest.approx(alpha) if alpha else OneBit().contraction(dim) is None
+
+
+def test_four_bits_are_fifteen_levels_and_the_middle_goes_up():
+    row = [1.0, 0.75, 0.74, -0.375, -0.37, 1 / 64, -0.012, 1 / 128, 0.0078, 0.0]
+    found = np.asarray(FP4().compress(None, 3 * jnp.array(row))) / 3
+    np.testing.assert_allclose(found, [1, 1, 0.5, -0.5, -0.25, 1 / 64, -1 / 64, 1 / 64, 0, 0], rtol=1e-15)
+
+
+def test_many_entries_of_four_bits_may_all_be_lost():
+    # from d = 2048 on the worst entries are those that just do not vanish
+    for dim in (2047, 100_000):
+        row = np.where(np.arange(dim), 0.75 if dim == 2047 else 1 / 128, 1.0)
+        error = np.sum((np.asarray(FP4().compress(None, jnp.asarray(row))) - row) ** 2) / np.sum(row**2)
+        np.testing.assert_allclose(1 - error, FP4().contraction(dim), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dim", [1, 4, 8, 9, 40, 200])
@@ -403,7 +418,18 @@ def test_denormals_do_no_harm(compressor):
 @pytest.mark.parametrize(
     "compressor",
     [
-        *(Identity(), TopK(1), RandK(1), RandK(1, scaled=True), PermK(3), BlockK(1), Sign(), OneBit(), TernGrad()),
+        *(
+            Identity(),
+            TopK(1),
+            RandK(1),
+            RandK(1, scaled=True),
+            PermK(3),
+            BlockK(1),
+            Sign(),
+            OneBit(),
+            TernGrad(),
+            FP4(),
+        ),
         *(LowRank(1, 1), PowerSGD(1, 1), RelativeThreshold(0.5), Damped(RandK(1, scaled=True))),
         *(Composition(Sign(), TopK(1)), QSGD(2), Adversarial(1.0)),
     ],
@@ -508,6 +534,8 @@ def test_the_error_of_the_hard_threshold_is_absolute():
         (BlockK(5), 12, 5 * 32 + 2, 5 * 64 + 2),
         (Sign(), 100, 100 + 32, 100 + 64),
         (OneBit(), 100, 100 + 32, 100 + 64),
+        (FP4(), 100, 400 + 32, 400 + 64),
+        (Composition(FP4(), TopK(3)), 128, 32 + 3 * (4 + 7), 64 + 3 * (4 + 7)),
         (Natural(), 100, 100 * 9, 100 * 12),
         (NearestPower(), 100, 100 * 9, 100 * 12),
         (QSGD(1), 100, 32 + 100 * 2, 64 + 100 * 2),

@@ -82,6 +82,7 @@ def test_theorems_that_are_none_or_of_several_methods(tmp_path):
     assert "methods have a theorem 'quadratic-mean'; say which:" in told and "ef21/quadratic-mean, " in told
     assert "did you mean 'ef21'" in refused("falsify", "ef2/quadratic-mean")
     assert "did you mean 'quadratic-mean'" in refused("falsify", "ef21/quadratic-meen")
+    assert "dgc has no theorem to break" in refused("falsify", "dgc/nonconvex")
     assert "no such file" in refused("falsify", "gd/smooth", "--plugin", tmp_path / "none.py")
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from experiments.figures.sweep import CROWD, Sweep
 from experiments.figures.tightness import tightness_table
 from experiments.raw_config import apply_overrides
 from experiments.results import Results, load_results
+from experiments.words import spelled
 from problems import InvalidInput
+from problems.registry import registered
+from simulator import Method
 
 CONFIG = """
 name = "figures"
@@ -75,7 +79,9 @@ def lines(figure: Figure, prefix: str) -> dict[str, Line2D]:
 
 
 def test_there_is_a_figure_for_every_question(figures):
-    others = {f"{what}-by-gradients" for what in ("gradient-norm", "loss-gap")}  # a round is a pass here
+    # a round is a pass here, and neither the config nor the method has a clock
+    axes = ("gradients", "time", "elapsed")
+    others = {f"{what}-by-{axis}" for what in ("gradient-norm", "loss-gap") for axis in axes}
     others.add("certificates")  # which nobody has asked for; tests/test_chain.py does
     assert list(figures) == [name for name in FIGURES if name not in others]
 
@@ -109,6 +115,8 @@ def test_what_is_not_there_is_told(results, wrong, told):
         draw_figure(results, **wrong)
     with pytest.raises(InvalidInput, match="unknown format 'gif'"):
         save_figures(results, ["slack"], ["gif"])
+    with pytest.raises(InvalidInput, match="no runs were chosen"):
+        draw_figure(replace(results, runs=results.runs[:0]), "slack")
 
 
 def test_a_sweep_without_what_a_figure_needs_says_so(tmp_path):
@@ -335,6 +343,27 @@ def test_labels_say_what_differs_and_titles_what_is_common(figures):
         assert expected in said
     assert "round $t$" in said and "bits sent by each worker" in texts(figures["gradient-norm-by-bits"])
     assert "f^\\star" in texts(figures["loss-gap-by-rounds"])
+
+
+def test_methods_are_called_as_their_classes_are():
+    assert [spelled(kind) for kind in ("gd", "ef21-w", "econtrol", "3pc-v1", "streaming-diloco", "unknown")] == [
+        *("GD", "EF21-W", "EControl", "3PC-V1", "Streaming-DiLoCo", "UNKNOWN")
+    ]
+    assert all(spelled(kind).lower() == kind for kind in registered(Method))
+
+
+def test_a_coded_method_drives_to_zero_what_the_method_within_does(tmp_path):
+    coded = """
+[[method]]
+kind = "gradient-coding"
+method = { kind = "gd" }
+code = { kind = "cyclic-repetition", tolerance = 1 }
+stragglers = { kind = "fixed-stragglers", workers = 1 }
+stepsize = 0.1
+"""
+    config = parse_config(tomllib.loads(CONFIG[: CONFIG.index("[[method]]")] + coded))
+    figure = draw_figure(run_sweep(config, tmp_path), "gradient-norm-by-rounds")
+    assert figure.axes[0].get_ylabel() == r"$\|\nabla f(x^t)\|^2$"
 
 
 def test_seeds_of_one_run_share_a_colour(tmp_path):

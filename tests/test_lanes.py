@@ -69,7 +69,8 @@ def any_states(problem: Problem, method: Any) -> Any:
     state = jax.eval_shape(method.init, problem, jnp.zeros(problem.dim), jax.random.key(0))
 
     def draw(leaf: Any) -> np.ndarray:
-        numbers = rng.standard_normal((*leaf.shape, LANES)) if leaf.dtype == float else np.zeros((*leaf.shape, LANES))
+        # not negative, as some states must not be: of some a root is taken
+        numbers = rng.exponential(size=(*leaf.shape, LANES)) if leaf.dtype == float else np.zeros((*leaf.shape, LANES))
         return numbers.astype(leaf.dtype)
 
     return jax.tree.map(draw, state)

@@ -14,12 +14,14 @@ from numpy.testing import assert_allclose
 from references import REFERENCES, START, reference
 from stepping import walk
 
-from problems import InvalidInput, Problem
+from problems import InvalidInput, Problem, Quadratic
 from problems.pytrees import frozen_pytree
 from problems.registry import registered
 from simulator import (
     CLAG,
+    CO2,
     DCGD,
+    DGC,
     DIANA,
     EF14,
     EF21,
@@ -36,21 +38,38 @@ from simulator import (
     L1,
     LAG,
     MARINA,
+    SGD,
+    Adam,
+    AdamEF,
+    AsyncFedAvg,
     Box,
     ClonedEF21,
     Compressor,
+    CyclicRepetition,
+    DiLoCo,
     EControl,
     EF21Plus,
     EF21Prox,
     Exact,
+    ExponentialTimes,
+    FedAvg,
+    FedBuff,
+    FedFix,
     FixedNumber,
+    FixedStragglers,
+    FixedTimes,
     GaussianNoise,
+    GradientCoding,
     Identity,
     Independent,
+    LocalSGD,
     Method,
     Minibatch,
+    OneBit,
+    OneBitAdam,
     RandK,
     Size,
+    StreamingDiLoCo,
     ThreePCv1,
     ThreePCv2,
     ThreePCv4,
@@ -169,7 +188,8 @@ def test_states_hold_the_gradients_at_their_own_point(method):
 @every_method
 def test_theorems_of_a_method_have_names_of_their_own(method):
     names = [theorem.name for theorem in method.theorems]
-    assert len(set(names)) == len(names) > 0
+    assert len(set(names)) == len(names)
+    assert bool(names) != bool(method.no_theorem), "a method has theorems, or says why it has none"
     assert all(method.theorem(name).name == name for name in names)
     assert all(theorem.reference and theorem.formula for theorem in method.theorems)
     assert method.paper.title and 1800 < method.paper.year < 2100
@@ -224,14 +244,27 @@ NO_COMPRESSION = method_examples(Identity(), Identity()) | {
     "ef21-page": EF21PAGE(Identity(), Exact(), probability=0.5),
     "ef21-bc": EF21BC(Identity(), Identity()),
     "ef21-prox": EF21Prox(Identity(), Box(1e3)),
+    "gradient-coding": GradientCoding(GD(), CyclicRepetition(1), FixedStragglers(1)),
     "lag": LAG(0.0),
     "clag": CLAG(Identity(), 0.0),
     "3pc-v2": ThreePCv2(TopK(1), Identity()),
     "3pc-v4": ThreePCv4(TopK(1), Identity()),
     "marina at p = 1": MARINA(RandK(1, scaled=True), probability=1.0),
+    "dgc": DGC(TopK(DIM)),  # masking forgets all momentum
     "3pc-v5 at p = 1": ThreePCv5(TopK(1), probability=1.0),
+    "fedavg": FedAvg(times=ExponentialTimes(spread=4.0)),
+    "async-fedavg": AsyncFedAvg(),
+    "fedbuff": FedBuff(WORKERS, times=ExponentialTimes(spread=4.0)),
+    "fedfix": FedFix(1.6, times=FixedTimes(spread=4.0)),
+    "local-sgd": LocalSGD(local_steps=1),
+    "diloco": DiLoCo(local_steps=1, outer_stepsize=1.0, outer_momentum=0.0, inner=SGD()),
+    "streaming-diloco": StreamingDiLoCo(
+        local_steps=1, fragments=1, outer_stepsize=1.0, outer_momentum=0.0, inner=SGD()
+    ),
+    "co2": CO2(local_steps=1, delay=0, outer_momentum=0.0),
 }
-GRADIENT_DESCENTS = {name: method for name, method in NO_COMPRESSION.items() if name not in VARIANTS}
+MOMENTS = ("adam", "adam-ef", "one-bit-adam")  # whose step is no multiple of the gradient
+GRADIENT_DESCENTS = {name: method for name, method in NO_COMPRESSION.items() if name not in (*VARIANTS, *MOMENTS)}
 
 
 @pytest.mark.parametrize("method", GRADIENT_DESCENTS.values(), ids=GRADIENT_DESCENTS)
@@ -284,6 +317,22 @@ class Steps(Halves):
 TOP, RAND, BATCH = TopK(2), RandK(2, scaled=True), Minibatch(2)
 BIASED, ALIKE = RandK(2), RandK(2, shared_randomness=True)
 SAME = {
+    "DGC without its parts is EF14": (DGC(TOP, momentum=0.0), EF14(TOP)),
+    "DGC without its parts is EF-SGD": (DGC(TOP, momentum=0.0, oracle=BATCH), EF14(TOP, BATCH)),
+    "DGC that sends everything is the heavy ball": (
+        DGC(TopK(DIM), momentum=0.6, momentum_masking=False),
+        EF21HB(Identity(), momentum=0.6),
+    ),
+    "DGC that sends everything needs no momentum correction": (
+        DGC(TopK(DIM), momentum=0.6, momentum_correction=False),
+        EF21HB(Identity(), momentum=0.6),
+    ),
+    "DGC with a loose bound does not clip": (DGC(TOP, clip=1e6), DGC(TOP)),
+    "Adam with error feedback is Adam where nothing is withheld": (
+        AdamEF(Identity(), Identity(), BATCH),
+        Adam(BATCH, bias_correction=False),
+    ),
+    "1-bit Adam is Adam as long as it warms up": (OneBitAdam(10**6), Adam(bias_correction=False)),
     "EF-SGD with all samples is EF14": (EF14(TOP, Minibatch(8)), EF14(TOP)),
     "EControl with eta = 0 is EF21": (EControl(TOP, eta=0.0), EF21(TOP)),
     "EF-BV is EF21 for a deterministic compressor": (EFBV(TOP), EF21(TOP)),
@@ -302,6 +351,16 @@ SAME = {
     "3PCv4 is EF21 with the larger k": (ThreePCv4(TopK(1), TopK(2)), EF21(TopK(3))),
     "EF21-W is EF21 for a homogeneous compressor": (EF21W(TOP), EF21(TOP)),
     "EF21-W is EF21 for shared randomness": (EF21W(ALIKE), EF21(ALIKE)),
+    "FedAvg with one local step is EF14": (FedAvg(compressor=TOP), EF14(TOP)),
+    "FedFix with an interval as long as all works is EF14": (FedFix(1.0, compressor=TOP), EF14(TOP)),
+    "FedBuff of all workers is FedAvg": (
+        FedBuff(WORKERS, compressor=TOP, local_steps=3, times=ExponentialTimes(spread=4.0)),
+        FedAvg(compressor=TOP, local_steps=3),
+    ),
+    "FedBuff of one arrival is asynchronous FedAvg": (
+        FedBuff(1, compressor=TOP, times=ExponentialTimes(spread=4.0)),
+        AsyncFedAvg(compressor=TOP, times=ExponentialTimes(spread=4.0)),
+    ),
     "clones of EF21 are EF21 for a homogeneous compressor": (ClonedEF21(TOP), EF21(TOP)),
 }
 
@@ -319,8 +378,16 @@ DIFFERENT = {
     "CLAG": (CLAG(TOP, 3.0), EF21(TOP)),
     "EF21-SGDM": (EF21SGDM(TOP, BATCH, eta=0.9), EF21SGD(TOP, BATCH)),
     "EF-BV": (EFBV(RAND), DIANA(RAND)),
+    "DGC, its momentum correction": (DGC(TOP), DGC(TOP, momentum_correction=False)),
+    "DGC, its clipping": (DGC(TOP, clip=0.3), DGC(TOP)),
+    "DGC, its masking": (DGC(TOP), DGC(TOP, momentum_masking=False)),
+    "DGC, its warm-up": (DGC(TOP, warmup=12), DGC(TOP)),
+    "1-bit Adam": (OneBitAdam(10), Adam(bias_correction=False)),
+    "Adam, its bias correction": (Adam(), Adam(bias_correction=False)),
     "EF21+": (EF21Plus(Steps()), EF21(Steps())),
     "3PCv1": (ThreePCv1(TOP), EF21(TOP)),
+    "delays": (AsyncFedAvg(times=FixedTimes(spread=4.0)), AsyncFedAvg()),
+    "local steps": (FedAvg(local_steps=2), FedAvg()),
 }
 
 
@@ -379,6 +446,40 @@ def test_the_starting_point_is_moved_into_the_box():
     assert_allclose(found, np.clip(START, -0.4, 0.4), atol=1e-10)
 
 
+def test_the_warm_up_of_dgc_sends_the_published_shares():
+    # 25, 6.25, 1.5625 and 0.4 percent, then 0.1: an epoch is one round here
+    problem = Quadratic.random(2, 1000, structure="diagonal")
+    trace = simulate(problem, DGC(TopK(1), warmup=4), stepsize=1e-6, rounds=6)
+    assert_allclose(np.diff(trace.bits_per_worker) / (32 + 10), [251, 63, 16, 4, 1, 1])
+
+
+def test_1_bit_adam_after_its_warm_up_is_momentum_scaled_with_a_frozen_variance():
+    problem, rounds, warmup, gamma = instance("logistic-l2").problem, 40, 15, 0.01
+    x, m, v = START, np.zeros(DIM), np.zeros(DIM)
+    for t in range(rounds):
+        gradient = np.asarray(problem.gradient(jnp.asarray(x)))
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2 if t < warmup else v
+        x = x - gamma * m / (np.sqrt(v) + 1e-8)
+    found = final_point("logistic-l2", OneBitAdam(warmup, Identity(), Identity()), gamma, rounds)
+    assert_allclose(found, x, rtol=1e-10)
+
+
+def test_a_single_worker_is_answered_in_one_bit_without_a_second_error():
+    # C(C(v)) = C(v): the server withholds nothing from a worker that is alone
+    one_way, both_ways = (AdamEF(OneBit(), downlink) for downlink in (Identity(), OneBit()))
+    found, expected = (final_point("single-worker", method, 0.01, 40) for method in (both_ways, one_way))
+    assert_allclose(found, expected, rtol=1e-10)
+    found, expected = (final_point("dense", method, 0.01, 40) for method in (both_ways, one_way))
+    assert np.max(np.abs(found - expected)) > 1e-3
+
+
+def test_adam_without_memory_takes_the_signs():
+    gradient = np.asarray(instance("dense").problem.gradient(jnp.asarray(START)))
+    method = Adam(beta1=0.0, beta2=0.0, bias_correction=False)
+    assert_allclose(final_point("dense", method, 0.01, 1), START - 0.01 * np.sign(gradient), atol=1e-8)
+
+
 # --- traffic --------------------------------------------------------------------------------------------
 
 # d = 6 <= 2^3: an index takes 3 bits
@@ -417,6 +518,9 @@ def sent(method: Method, rounds: int = ROUNDS) -> tuple[list[float], list[float]
         (ThreePCv2(TOP, RAND), DENSE, TOP2 + RAND2, DENSE),
         (ThreePCv4(TOP, TopK(1)), DENSE, TOP2 + 35, DENSE),
         (ThreePCv5(TOP, probability=1e-12), DENSE, TOP2, DENSE),
+        (DGC(TOP), 0, TOP2, DENSE),
+        (Adam(), 0, DENSE, DENSE),
+        (AdamEF(), 0, 32 + DIM, 32 + DIM),
     ],
     ids=repr,
 )
@@ -428,6 +532,11 @@ def test_bits_of_a_run(method, first, uplink, downlink):
 
 def test_bits_of_both_directions_where_both_are_compressed():
     assert sent(EF21BC(TOP, TopK(1))) == ([DENSE, DENSE + ROUNDS * TOP2], [DENSE, DENSE + ROUNDS * 35])
+
+
+def test_1_bit_adam_sends_everything_while_it_warms_up():
+    total = 3 * DENSE + (ROUNDS - 3) * (32 + DIM)
+    assert sent(OneBitAdam(3)) == ([0, total], [0, total])
 
 
 def of_a_trace(method: Method, **options: Any) -> tuple[list[float], list[float]]:
@@ -473,6 +582,14 @@ def test_initial_estimates_are_one_of_three(method, initial):
 
 
 WRONG = {
+    "beta1 must be a number in [0, 1), not 1": lambda: Adam(beta1=1),
+    "beta2 must be a number in [0, 1), not -0.1": lambda: AdamEF(beta2=-0.1),
+    "epsilon must be a finite number > 0, not 0": lambda: Adam(epsilon=0),
+    "warmup must be a whole number >= 1, not 0": lambda: OneBitAdam(0),
+    "warmup must be a whole number >= 0, not 2.5": lambda: DGC(TOP, warmup=2.5),
+    "clip must be a finite number > 0, not 0": lambda: DGC(TOP, clip=0),
+    "momentum must be a number in [0, 1), not 1.0": lambda: DGC(TOP, momentum=1.0),
+    "its compressor must be top-k, not RandK(": lambda: DGC(RAND),
     "eta must be a number in (0, 1], not 0": lambda: EF21SGDM(TOP, eta=0),
     "eta must be a number in (0, 1], not 1.5": lambda: EF21SGDM(TOP, eta=1.5),
     "eta must be a number in [0, 1], not -0.1": lambda: EControl(TOP, eta=-0.1),
@@ -533,6 +650,8 @@ def test_a_method_runs_without_what_its_theorems_need(method):
 def test_an_unknown_theorem_is_named():
     with pytest.raises(InvalidInput, match=r"'quadratic-men'.*did you mean 'quadratic-mean'"):
         EF21(TopK(1)).theorem("quadratic-men")
+    with pytest.raises(InvalidInput, match="dgc has no theorem that could name a stepsize"):
+        DGC(TopK(1)).theorem("nonconvex")
 
 
 class LazyState(NamedTuple):

@@ -68,6 +68,16 @@ def test_stochastic_gradients_are_unbiased_with_the_declared_variance(oracle):
     assert oracle.deterministic == bool(np.all(found == found[0]))
 
 
+@every_oracle
+def test_workers_at_points_of_their_own_draw_as_they_would_if_all_were_there(oracle):
+    own = jnp.asarray(POINTS)[np.arange(WORKERS) % len(POINTS)]
+    key = jax.random.key(3)
+    found = oracle.draw(PROBLEM, own, PROBLEM.worker_gradients(own), key)
+    for worker, x in enumerate(own):
+        alone = oracle.draw(PROBLEM, x, PROBLEM.worker_gradients(x), key)
+        assert_allclose(found[worker], alone[worker], rtol=1e-12, atol=1e-12)
+
+
 def test_minibatches_are_parts_of_a_pass_over_the_data():
     parts = [2 / samples for samples in UNEQUAL]
     assert_allclose(Minibatch(2, replacement=True).passes(PROBLEM), np.mean(parts))

@@ -178,7 +178,7 @@ def test_plugins_that_are_no_list_of_paths(given):
 
 
 def test_a_parameter_that_no_config_can_give_is_named(tmp_path):
-    code = TOY.replace("KIND", "strange").replace("slowness: float = 2.0", "slowness: Method = None")
+    code = TOY.replace("KIND", "strange").replace("slowness: float = 2.0", "slowness: State = None")
     file = written(tmp_path / "strange.py", code)
     try:
         with pytest.raises(InvalidInput, match=r"strange \(strange\) has a parameter that no config can give"):

@@ -44,6 +44,10 @@ workers = 9
 dim = 4
 smoothness_ratio = [1.5, 2.5]
 pl_constant = 0.1
+[clock]
+uplink = 1e3
+downlink = 1e6
+pass_seconds = 0.01
 [[method]]
 kind = "ef21"
 compressor = {{ kind = "top-k", k = [1, 2] }}
@@ -348,6 +352,8 @@ def test_the_horizontal_axis_switches(report, results):
     if "passes_per_round" in results.runs:
         the(report, "[value=passes]").click()
         assert the(report, "#x-label").text.startswith("passes over the data")
+    the(report, "[value=seconds]").click()
+    assert the(report, "#x-label").text.startswith("simulated time")
 
 
 def test_bounds_are_dashed_and_drawn_exactly_where_the_theorem_speaks(report, results):

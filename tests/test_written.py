@@ -403,7 +403,9 @@ def written(kind: str, theorem: str) -> tuple[Any, Any, Any]:
 
 
 TRIED: list[tuple[str, Method]] = [
-    ("logistic-l2", EXAMPLES[kind]) for kind in registered(Method) if kind in EXAMPLES and kind != "dcgd"
+    ("logistic-l2", EXAMPLES[kind])
+    for kind, cls in registered(Method).items()
+    if kind in EXAMPLES and kind != "dcgd" and cls.theorems
 ] + [
     ("logistic-l2", EXAMPLES["ef-sgd"]),
     ("sparse-logistic", EXAMPLES["ef21"]),

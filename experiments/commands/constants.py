@@ -20,7 +20,8 @@ __all__ = ["constants"]
 @config_argument
 @set_option
 @answers(
-    "a list of cases, each with problem, method, constants and rules (theorem, formula, reference, stepsize, obstacle)"
+    "a list of cases, each with problem, method, constants, rules (theorem, formula, reference, stepsize, obstacle), "
+    "remark (why a method without theorems has none)"
 )
 def constants(config: Path, overrides: tuple[str, ...]) -> Answer:
     """Print n, d, the smoothness constants, mu, alpha and the stepsize of every rule, for every case of CONFIG.
@@ -35,6 +36,8 @@ def constants(config: Path, overrides: tuple[str, ...]) -> Answer:
 
 
 def _described(case: Case) -> dict[str, Any]:
+    from experiments.descriptions import silence_text
+
     c = case.constants
     values = {
         "n": case.problem.num_workers,
@@ -55,6 +58,7 @@ def _described(case: Case) -> dict[str, Any]:
         "method": case.pair.method_spec.flat(),
         "constants": values | case.resolved,
         "rules": [_rule(case, theorem) for theorem in case.method.theorems],
+        "remark": silence_text(type(case.method)),
     }
 
 
@@ -87,7 +91,7 @@ def _text(case: dict[str, Any]) -> str:
         wrapped(_one_line(case["problem"]), "", "    "),
         wrapped(_one_line(case["method"]), "", "    "),
         wrapped("  ".join(f"{name} = {number(value, 6)}" for name, value in case["constants"].items()), "", "    "),
-        render_noted(("rule", "formula", "stepsize"), rules),
+        render_noted(("rule", "formula", "stepsize"), rules) if rules else wrapped(case["remark"], "", "    "),
     ]
     return "\n".join(lines)
 

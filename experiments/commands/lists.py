@@ -11,8 +11,12 @@ LISTS = {
     "theorems": "Theorems: stepsize, assumptions, reference.",
     "compressors": "Compressors and their fields.",
     "oracles": "Gradient oracles and their fields.",
+    "inner-optimizers": "Optimisers of local steps, and their fields.",
     "participations": "Ways in which workers take part, and their fields.",
+    "times": "How long workers take for their work, and the fields.",
     "regularizers": "Regularisers of proximal methods, and their fields.",
+    "codes": "Gradient codes and their fields.",
+    "stragglers": "How it comes that workers are late, and the fields.",
     "problems": "Problems and the fields that describe them.",
     "datasets": "Data sets and where they are found.",
 }

@@ -17,7 +17,7 @@ __all__ = ["diff", "info", "plot", "report"]
 
 @click.command()
 @results_argument
-@answers("name, complete, runs_done, runs, repeat (commands), and what provenance.json says")
+@answers("name, complete, runs_done, runs, clock, repeat (commands), and what provenance.json says")
 def info(folder: Path) -> Answer:
     """Print where the results in DIR come from, and the commands that repeat them."""
     from experiments.information import information, render_information

@@ -85,6 +85,7 @@ def judged(results: Results, judging: Judging, by: tuple[str, ...] = ()) -> list
 @click.option("--allow-undecided", is_flag=True, help="Exit with 0 where nothing is violated.")
 @answers(
     "status and meaning (the exit status and what it says), verdicts, claims (each with its status and reason), "
+    "remarks (why methods without theorems have none), "
     "certificates (the rows of certificates.parquet; null without --certify)"
 )
 def verify(folder: Path, by: tuple[str, ...], certify: bool, allow_undecided: bool, **judging: Any) -> Answer:
@@ -107,6 +108,7 @@ def verify(folder: Path, by: tuple[str, ...], certify: bool, allow_undecided: bo
         status, meaning = 1, BROKEN
     document = {"folder": folder, "status": status, "meaning": meaning, "verdicts": verdicts}
     document["claims"] = [_claim(outcome, results) for outcome in outcomes]
+    document["remarks"] = _remarks(results)
     document["certificates"] = None if certified is None else certified.rows
     text = "\n\n".join([_text(results, verdicts, outcomes), *([] if certified is None else [certified.text])])
     return Answer(text, document, status)
@@ -142,11 +144,24 @@ def _certified(results: Results) -> Certified:
 
 def _text(results: Results, verdicts: list[TheoremVerdict], outcomes: list[Outcome]) -> str:
     from experiments.claims import render_outcomes
+    from experiments.tables import wrapped
     from experiments.verdict_table import text_table, totals
 
-    silence = "no theorem applies to any run: its assumptions fail, or the stepsize is too large for it"
+    silence = "no theorem applies to any run: its assumptions fail, the stepsize is too large for it, or there is none"
     parts = [text_table(verdicts), totals(verdicts)] if verdicts else [silence]
-    return "\n\n".join([*parts, *([render_outcomes(outcomes, results.config)] if results.config.expect else [])])
+    remarks = [wrapped(f"{kind}: {told}", "", "    ") for kind, told in _remarks(results).items()]
+    outcomes_told = [render_outcomes(outcomes, results.config)] if results.config.expect else []
+    return "\n\n".join([*parts, *remarks, *outcomes_told])
+
+
+def _remarks(results: Results) -> dict[str, str]:
+    """Of every method of the sweep without theorems, why it has none."""
+    from experiments.descriptions import silence_text
+    from problems.registry import registered
+    from simulator import Method
+
+    told = {kind: silence_text(registered(Method)[kind]) for kind in results.runs["method.kind"].unique()}
+    return {kind: text for kind, text in told.items() if text}
 
 
 def _status(outcomes: list[Outcome], allow_undecided: bool) -> int:

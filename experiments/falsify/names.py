@@ -1,5 +1,6 @@
 """Theorems by name: METHOD/THEOREM, or THEOREM alone where only one method has such a theorem."""
 
+from experiments.descriptions import silence_text
 from problems import InvalidInput
 from problems.errors import unknown_name
 from problems.registry import look_up, registered
@@ -37,4 +38,6 @@ def theorem_of(kind: str, name: str) -> Theorem:
         InvalidInput: there is no such method, or it has no such theorem.
     """
     cls = look_up("method", kind, registered(Method))
+    if not cls.theorems:
+        raise InvalidInput(f"{kind} has no theorem to break: {silence_text(cls)}")
     return look_up(f"theorem of {kind}", name, {theorem.name: theorem for theorem in cls.theorems})

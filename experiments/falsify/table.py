@@ -79,7 +79,7 @@ def main(path: Path, *kinds: str) -> None:
     """Write the page, or the sections of these methods in it."""
     methods = shipped(methods_by_year())
     tables = sections(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for kind in kinds or methods:
+    for kind in kinds or [kind for kind, cls in methods.items() if cls.theorems]:
         tables[kind] = section(kind, look_up("method", kind, methods).theorems)
         path.write_text(page(tables), encoding="utf-8")
         jax.clear_caches()

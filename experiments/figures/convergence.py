@@ -1,4 +1,4 @@
-"""Convergence: a metric against rounds, bits or gradients, a panel a problem, each run beside its theorem's bound."""
+"""Convergence: a metric against rounds, bits, gradients or time, a panel a problem, each run beside its bound."""
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -37,11 +37,13 @@ FORMATS = {
     "rounds": StrMethodFormatter("{x:,.0f}"),
     "bits": EngFormatter("bit", sep=" "),
     "gradients": StrMethodFormatter("{x:,.4g}"),
+    "time": StrMethodFormatter("{x:,.4g}"),
+    "elapsed": StrMethodFormatter("{x:,.4g}"),
 }
 
 
 def draw_convergence(sweep: Sweep, panels: list[int], width: str, metric_name: str, by: str) -> Figure:
-    """One panel for each of the given problems: a metric (of METRICS) against rounds, bits or gradients."""
+    """One panel for each of the given problems: a metric (of METRICS) against one of HORIZONTALS."""
     metric, figure = METRICS[metric_name], sheet(width)
     columns = panel_columns(figure, len(panels), 2 if sweep.crowded else 3)
     grid = panel_grid(figure, len(panels), columns, sharex=by == "rounds")
@@ -51,9 +53,10 @@ def draw_convergence(sweep: Sweep, panels: list[int], width: str, metric_name: s
         ends.append(_draw_panel(axes, curves, sweep))
         axes.set_ylabel(_vertical_label(metric_name, sweep.runs[sweep.runs.panel == panel]))
         drawn += curves
+    most = 8 if columns == 1 and width == "double" else 4
     for axes, end in zip(grid, ends, strict=True):
         axes.set_xlim(0, (max(ends) if by == "rounds" else end) * 1.02 or 1)
-        axes.xaxis.set_major_locator(MaxNLocator(8 if columns == 1 and width == "double" else 4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(most, integer=by == "rounds"))
         axes.xaxis.set_major_formatter(FORMATS[by])
     title_panels(grid, sweep, panels, 90 // columns)
     label_outer(grid, columns, HORIZONTALS[by].label)

@@ -39,6 +39,8 @@ HORIZONTALS = {
     "gradients": Horizontal(
         lambda run, trace: trace["round"] * run.passes_per_round, "passes of each worker over its data, expected"
     ),
+    "time": Horizontal(lambda run, trace: trace["seconds"], "simulated time, by the cost model of the config (s)"),
+    "elapsed": Horizontal(lambda run, trace: trace["elapsed"], "simulated time, in mean times of a local work"),
 }
 
 

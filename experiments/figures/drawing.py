@@ -43,6 +43,14 @@ def _counts_rounds(sweep: Sweep) -> bool:
     return bool((sweep.runs.passes_per_round == 1).all())
 
 
+def _lacks_clock(sweep: Sweep) -> str:
+    return "" if sweep.results.clock else "the config has no [clock], which says what rounds cost"
+
+
+def _lacks_elapsed(sweep: Sweep) -> str:
+    return "" if sweep.has_clocks else "not all methods have a clock of their own"
+
+
 def _lacks_lyapunov(sweep: Sweep) -> str:
     return "" if any(name.startswith("lyapunov_") for name in sweep.trace_names) else NO_THEOREM
 
@@ -96,6 +104,10 @@ FIGURES: dict[str, Kind] = {
     "loss-gap-by-rounds": _convergence("loss-gap", "rounds"),
     "loss-gap-by-bits": _convergence("loss-gap", "bits"),
     "loss-gap-by-gradients": _by_gradients("loss-gap"),
+    "gradient-norm-by-time": _convergence("gradient-norm", "time", _lacks_clock),
+    "loss-gap-by-time": _convergence("loss-gap", "time", _lacks_clock),
+    "gradient-norm-by-elapsed": _convergence("gradient-norm", "elapsed", _lacks_elapsed),
+    "loss-gap-by-elapsed": _convergence("loss-gap", "elapsed", _lacks_elapsed),
     "lyapunov": _convergence("lyapunov", "rounds", _lacks_lyapunov),
     "slack": Kind(draw_slack, _lacks_slack, paged=False),
     "stepsize-tolerance": Kind(draw_stepsize_tolerance, _lacks_stepsizes),
@@ -112,7 +124,7 @@ def draw_figure(results: Results, name: str, width: str = "double", page: int = 
     Raises:
         InvalidInput: there is no such figure, width or page, or the results have nothing for it.
     """
-    sweep = Sweep(results)
+    sweep = Sweep(results.timed())
     _check(sweep, name)
     pages = _pages(sweep, name, width)
     if not 1 <= page <= len(pages):
@@ -124,6 +136,8 @@ def _check(sweep: Sweep, name: str) -> None:
     """Raise InvalidInput where there is no such figure, or the sweep has nothing for it."""
     if name not in FIGURES:
         raise unknown_name("figure", name, FIGURES)
+    if sweep.runs.empty:
+        raise InvalidInput(f"there is nothing to draw for the figure {name}: no runs were chosen")
     if lacking := FIGURES[name].lacks(sweep):
         raise InvalidInput(f"there is nothing to draw for the figure {name}: {lacking}")
 
@@ -143,7 +157,7 @@ def _styled(draw: Callable[[Sweep, list[int], str], Figure], sweep: Sweep, panel
 def draw_figures(results: Results, names: Sequence[str] = (), width: str = "double") -> dict[str, Figure]:
     """Figures of a sweep by name, all that it has something for by default; further pages are called NAME-2, ...
 
-    {gradient-norm, loss-gap}-by-{rounds, bits, gradients}: |grad f(x^t)|^2 and f(x^t) - f* with the theorems' bounds.
+    {gradient-norm, loss-gap}-by-{rounds, bits, gradients, time, elapsed}: |grad f(x^t)|^2 and f(x^t) - f*, with bounds.
     lyapunov: V^t with what its theorem promises. slack: the margin of the one-step inequality.
     stepsize-tolerance: how far runs come at multiples of a stepsize. rounds-to-target: against L_QM/L_AM. tightness:
     measured / bound of every theorem. bits-breakdown: what is sent until the target is reached. certificates: the worst
@@ -152,7 +166,7 @@ def draw_figures(results: Results, names: Sequence[str] = (), width: str = "doub
     Raises:
         InvalidInput: there is no such figure or width, or the results have nothing for a figure that is named.
     """
-    sweep = Sweep(results)
+    sweep = Sweep(results.timed())
     for name in names:
         _check(sweep, name)
     chosen = names or [name for name, kind in FIGURES.items() if not kind.lacks(sweep) and not kind.repeats(sweep)]

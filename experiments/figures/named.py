@@ -25,7 +25,10 @@ __all__ = [
 def convergence(
     results: Results, metric: str = "gradient-norm", against: str = "rounds", width: str = "double", page: int = 1
 ) -> Figure:
-    """|grad f(x^t)|^2 or f(x^t) - f* ("gradient-norm", "loss-gap") against "rounds", "bits" or "gradients".
+    """|grad f(x^t)|^2 or f(x^t) - f* ("gradient-norm", "loss-gap") against one of HORIZONTALS.
+
+    That is "rounds", "bits", "gradients", "time", simulated by the clock of the results (`Results.timed`) or of their
+    config, or "elapsed", for methods that have a clock of their own.
 
     Raises:
         InvalidInput: as `draw_figure`.

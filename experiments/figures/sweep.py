@@ -11,7 +11,7 @@ from experiments.figures.style import COLORS, MARKERS
 from experiments.results import Results
 from experiments.words import said, stepsize_text, typeset, wrapped
 from problems.registry import registered
-from simulator import Method, Theorem
+from simulator import GradientCoding, Method, Theorem
 
 __all__ = ["Look", "Sweep", "Table", "applicable", "method_of", "own_stationarity", "problem_items", "title"]
 
@@ -91,6 +91,11 @@ class Sweep:
     def heterogeneity_varies(self) -> bool:
         """Whether L_QM/L_AM differs between problems by more than rounding."""
         return self.runs.heterogeneity.max() > 1.001 * self.runs.heterogeneity.min()
+
+    @property
+    def has_clocks(self) -> bool:
+        """Whether all methods say how much time has elapsed."""
+        return "has_clock" in self.runs and bool(self.runs.has_clock.all())
 
     @property
     def one_number_varies(self) -> bool:
@@ -184,7 +189,9 @@ def applicable(run: Any) -> list[Theorem]:
 
 def own_stationarity(runs: Table) -> bool:
     """Whether a method of the runs drives something else than |grad f(x)|^2 to zero."""
-    return any(method_of(kind).stationarity is not Method.stationarity for kind in runs["method.kind"].unique())
+    names = [name for name in ("method.kind", "method.method") if name in runs]
+    usual = Method.stationarity, GradientCoding.stationarity  # which is that of the method within
+    return any(method_of(kind).stationarity not in usual for name in names for kind in runs[name].dropna().unique())
 
 
 def method_of(kind: str) -> type[Method]:

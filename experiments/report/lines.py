@@ -1,7 +1,7 @@
 """What the figures draw: the recorded rounds of every run, thinned and rounded so that the page stays small."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,28 @@ MOST_NUMBERS = 300_000  # in all lines, about 10 bytes each
 FEWEST_POINTS = 25  # of a line; rather than have fewer, theorems are left out
 MOST_POINTS = 400
 LARGEST_WHOLE = 1e15  # that floats tell apart; smaller ones are written without a point
-WITHOUT_THEOREMS = 5  # columns: two horizontal ones, two that are measured, and a mean or smallest value
+WITHOUT_THEOREMS = 6  # columns: three horizontal ones, two that are measured, and a mean or smallest value
 EXACT = ("round", "bits_per_worker")  # beside these, four digits are told
 # The markers of the figures as characters; the last one asks for no emoji.
 MARKERS = {"": "", "o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "<": "◀\ufe0e", ">": "▶\ufe0e"}
+
+
+class Horizontal(NamedTuple):
+    """What the horizontal axis can show."""
+
+    column: str
+    choice: str  # what it is called among the others
+    label: str  # of the axis
+    unit: str  # of a number
+
+
+HORIZONTALS = (
+    Horizontal("round", "rounds", "round t", "rounds"),
+    Horizontal("bits_per_worker", "bits", "bits sent by each worker", "bits"),
+    Horizontal("passes", "passes over the data", "passes over the data of each worker", "passes"),
+    Horizontal("seconds", "simulated time", "simulated time, by the cost model of the config (s)", "s"),
+    Horizontal("elapsed", "simulated time", "simulated time, in mean times of a local work", "local works"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,17 +48,17 @@ class Lines:
 
     Attributes:
         metrics: what the vertical axis can show.
+        horizontals: what the horizontal one can.
         points, recorded: how many rounds of a run are drawn, and how many are recorded, at most.
         omitted: the theorems without lines, for want of room.
-        has_passes: whether the passes over the data are known.
         data: for the script; numbers of runs, metrics, looks and columns are indices into its lists.
     """
 
     metrics: list[Metric]
+    horizontals: list[Horizontal]
     points: int
     recorded: int
     omitted: list[str]
-    has_passes: bool
     data: dict[str, Any]
 
 
@@ -52,15 +70,17 @@ def lines(sweep: Sweep) -> Lines:
     """
     drawable = _drawable(sweep)
     theorems, most = _that_fit(drawable, len(sweep.runs))
-    shown = metrics(sweep, theorems)
-    columns = [*EXACT, *dict.fromkeys(name for metric in shown for name in metric.columns)]
-    traces, passes = _traces(sweep, columns), _passes(sweep)
+    shown, traces, passes = metrics(sweep, theorems), _traces(sweep), _passes(sweep)
+    horizontals = _horizontals(sweep, passes)
+    times = [each.column for each in horizontals if each.column not in (*EXACT, "passes")]
+    columns = [*EXACT, *times, *dict.fromkeys(name for metric in shown for name in metric.columns)]
     recorded = max(map(len, traces.values()))
     pool: dict[tuple, int] = {}
     runs = [_run(run, _thinned(traces[run["run"]], most), columns, pool) for run in sweep.runs.to_dict("records")]
     data = {
         "columns": columns,
         "metrics": [metric._asdict() for metric in shown],
+        "horizontals": {each.column: each._asdict() for each in horizontals},
         "looks": [_look(look) for look in sweep.looks],
         "runs": runs,
         "pool": list(pool),
@@ -68,7 +88,13 @@ def lines(sweep: Sweep) -> Lines:
         "several_seeds": bool(sweep.runs.seed.nunique() > 1),
     }
     omitted = [name for name in drawable if name not in theorems]
-    return Lines(shown, min(most, recorded), recorded, omitted, passes is not None, data)
+    return Lines(shown, horizontals, min(most, recorded), recorded, omitted, data)
+
+
+def _horizontals(sweep: Sweep, passes: list[float] | None) -> list[Horizontal]:
+    """Those that the results have."""
+    there = {"passes": passes is not None, "seconds": sweep.results.clock is not None, "elapsed": sweep.has_clocks}
+    return [each for each in HORIZONTALS if there.get(each.column, True)]
 
 
 def _that_fit(drawable: dict[str, int], runs: int) -> tuple[list[str], int]:
@@ -98,13 +124,11 @@ def _drawable(sweep: Sweep) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: item[0] not in rules))
 
 
-def _traces(sweep: Sweep, columns: list[str]) -> dict[str, Table]:
-    table = sweep.results.trace_columns(["run", *columns]).sort_values(["run", "round"])
-    traces = {str(run): trace for run, trace in table.groupby("run")}
-    missing = set(sweep.runs.run) - set(traces)
+def _traces(sweep: Sweep) -> dict[str, Table]:
+    missing = set(sweep.runs.run) - set(sweep.traces)
     if missing:
         raise InvalidInput(f"{sweep.results.folder} is damaged: its traces have no run {min(missing)}")
-    return traces
+    return sweep.traces
 
 
 def _thinned(trace: Table, most: int) -> Table:

@@ -67,7 +67,7 @@ def _page(results: Results, verdicts: Sequence[TheoremVerdict]) -> str:
 
 
 def _content(results: Results, verdicts: Sequence[TheoremVerdict]) -> dict[str, Any]:
-    sweep = Sweep(results)
+    sweep = Sweep(results.timed())
     problems, drawn = problem_names(sweep), lines(sweep)
     return {
         "config": results.config,

@@ -68,8 +68,7 @@
   // --- what is drawn -------------------------------------------------------------------------------------------------
 
   const metric = () => data.metrics[byId("metric").value];
-  const horizontal = () => document.querySelector("[name=horizontal]:checked").value;
-  const HORIZONTAL_LABELS = { round: "round t", bits_per_worker: "bits sent by each worker", passes: "passes over the data of each worker" };
+  const horizontal = () => data.horizontals[document.querySelector("[name=horizontal]:checked").value];
   const SMALLEST = Number.EPSILON ** 1.5; // of the start, below which there is rounding error only
   const HINT = "Point at a line, or choose one below and move the slider, to read its values.";
   const MANY = 16; // lines from which on they are thin, and the bound is that of the chosen one only
@@ -81,7 +80,7 @@
   }
 
   function xs(run, index) {
-    if (horizontal() !== "passes") return column(run, horizontal());
+    if (horizontal().column !== "passes") return column(run, horizontal().column);
     return column(run, "round").map((round) => round * data.passes[index]);
   }
 
@@ -194,7 +193,7 @@
       parts.push(element("text", { x: scale.x(at), y: bottom + 18, "text-anchor": "middle" }, (at < 1e5 ? whole : short).format(at)));
     }
     const middle = (left + right) / 2;
-    parts.push(element("text", { id: "x-label", x: middle, y: bottom + 38, "text-anchor": "middle" }, HORIZONTAL_LABELS[horizontal()]));
+    parts.push(element("text", { id: "x-label", x: middle, y: bottom + 38, "text-anchor": "middle" }, horizontal().label));
     return parts;
   }
 
@@ -238,7 +237,7 @@
     const problem = data.problems[byId("problem").value];
     const what = `${metric().label}${metric().theorem && ` (${metric().theorem})`}`;
     byId("caption").textContent = `${what}: ${problem}`;
-    chart.ariaLabel = `${what} on a logarithmic axis against ${HORIZONTAL_LABELS[horizontal()]}: ${problem}. Lines: ${state.lines.length}. The table of runs has what came of them.`;
+    chart.ariaLabel = `${what} on a logarithmic axis against ${horizontal().label}: ${problem}. Lines: ${state.lines.length}. The table of runs has what came of them.`;
     chart.replaceChildren();
     chart.classList.toggle("many", state.lines.length > MANY);
     if (range) drawOn(scales(lines, range), range);
@@ -305,7 +304,8 @@
 
   function reading(line, point) {
     const round = column(line.run, "round")[point];
-    const spent = horizontal() === "round" ? "" : ` (${whole.format(line.x[point])} ${horizontal() === "passes" ? "passes" : "bits"})`;
+    const { column: shown, unit } = horizontal();
+    const spent = shown === "round" ? "" : ` (${whole.format(line.x[point])} ${unit})`;
     const bound = line.bound && line.bound[point] !== null ? `, bound ${value(line.bound[point])}` : "";
     return `round ${whole.format(round)}${spent}: ${value(line.y[point])}${bound}`;
   }
