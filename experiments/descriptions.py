@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,6 +21,7 @@ __all__ = [
     "paper_text",
     "properties",
     "silence_text",
+    "silences",
     "stepsize_bound",
     "toml_text",
     "type_text",
@@ -89,6 +90,12 @@ def silence_text(method: type[Method]) -> str:
     """Why no theorem speaks of a method; "" for one that has theorems."""
     told = method.no_theorem or "none has been derived for it"
     return "" if method.theorems else f"no theorem applies, because {told}"
+
+
+def silences(kinds: Iterable[str]) -> dict[str, str]:
+    """Why no theorem speaks of them, of those methods that have none."""
+    told = {kind: silence_text(registered(Method)[kind]) for kind in kinds}
+    return {kind: text for kind, text in told.items() if text}
 
 
 def properties(compressor: type[Compressor]) -> str:

@@ -133,8 +133,15 @@ class Exponent(Strict):
 
 def told(selection: dict[str, Any]) -> str:
     """A selection to read."""
-    short = {name.removeprefix("problem.").removeprefix("method."): value for name, value in selection.items()}
+    short = {name.removeprefix("problem.").removeprefix("method."): _said(value) for name, value in selection.items()}
     return ", ".join(f"{name} = {value}" for name, value in short.items()) or "every choice"
+
+
+def _said(value: Any) -> str:
+    """A value to read; of a table the kind and the fields: "heavy-tailed shape 1.3"."""
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(str(each) if name == "kind" else f"{name} {each}" for name, each in value.items())
 
 
 # By what pydantic calls them in the location of an error.

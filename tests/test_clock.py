@@ -256,6 +256,7 @@ def test_methods_with_a_clock_of_their_own_have_an_axis_for_it(results, tmp_path
     assert_array_equal(np.asarray(line.get_xdata(), float), 0.5 * found.traces["round"])
     page = write_report(found, [], tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'value="elapsed"' in page and 'value="seconds"' not in page
+    assert "fedfix: no theorem applies, because" in page
     with pytest.raises(InvalidInput, match="not all methods have a clock of their own"):
         convergence(results, against="elapsed")
 
@@ -274,6 +275,11 @@ def test_a_claim_about_seconds_can_fail(results):
     assert outcome(results, "expect.0.between=[0,0.5]").status is Status.NOT_MET
     unreached = replace(results, runs=results.runs.assign(target_round=np.nan))
     assert outcome(unreached).status is Status.UNDECIDED
+
+
+def test_a_claim_tells_its_clock(results):
+    told = outcome(results, clock={"uplink": 1e-3, "over_rounds": HEAVY}).claim.name
+    assert told.endswith("with uplink = 0.001, over_rounds = heavy-tailed shape 3.0")
 
 
 def test_a_claim_may_have_a_clock_of_its_own(results):

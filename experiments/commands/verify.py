@@ -96,6 +96,7 @@ def verify(folder: Path, by: tuple[str, ...], certify: bool, allow_undecided: bo
     run is above its certificate, or a certificate above its theorem; the certificates are written into DIR.
     """
     from experiments.claims import report
+    from experiments.descriptions import silences
     from experiments.results import load_results
 
     results = load_results(folder)
@@ -108,9 +109,9 @@ def verify(folder: Path, by: tuple[str, ...], certify: bool, allow_undecided: bo
         status, meaning = 1, BROKEN
     document = {"folder": folder, "status": status, "meaning": meaning, "verdicts": verdicts}
     document["claims"] = [_claim(outcome, results) for outcome in outcomes]
-    document["remarks"] = _remarks(results)
+    document["remarks"] = silent = silences(results.runs["method.kind"].unique())
     document["certificates"] = None if certified is None else certified.rows
-    text = "\n\n".join([_text(results, verdicts, outcomes), *([] if certified is None else [certified.text])])
+    text = "\n\n".join([_text(results, verdicts, outcomes, silent), *([] if certified is None else [certified.text])])
     return Answer(text, document, status)
 
 
@@ -142,26 +143,16 @@ def _certified(results: Results) -> Certified:
     return Certified(table.to_dict("records"), chain_text(results, table), holds)
 
 
-def _text(results: Results, verdicts: list[TheoremVerdict], outcomes: list[Outcome]) -> str:
+def _text(results: Results, verdicts: list[TheoremVerdict], outcomes: list[Outcome], silent: dict[str, str]) -> str:
     from experiments.claims import render_outcomes
     from experiments.tables import wrapped
     from experiments.verdict_table import text_table, totals
 
     silence = "no theorem applies to any run: its assumptions fail, the stepsize is too large for it, or there is none"
     parts = [text_table(verdicts), totals(verdicts)] if verdicts else [silence]
-    remarks = [wrapped(f"{kind}: {told}", "", "    ") for kind, told in _remarks(results).items()]
+    remarks = [wrapped(f"{kind}: {told}", "", "    ") for kind, told in silent.items()]
     outcomes_told = [render_outcomes(outcomes, results.config)] if results.config.expect else []
     return "\n\n".join([*parts, *remarks, *outcomes_told])
-
-
-def _remarks(results: Results) -> dict[str, str]:
-    """Of every method of the sweep without theorems, why it has none."""
-    from experiments.descriptions import silence_text
-    from problems.registry import registered
-    from simulator import Method
-
-    told = {kind: silence_text(registered(Method)[kind]) for kind in results.runs["method.kind"].unique()}
-    return {kind: text for kind, text in told.items() if text}
 
 
 def _status(outcomes: list[Outcome], allow_undecided: bool) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.claims import Outcome, Status, report
+from experiments.descriptions import silences
 from experiments.expectations import VerdictExpectation
 from experiments.results import Results
 from experiments.verdict_table import EXPLANATIONS, controlled, header, row, totals
@@ -38,6 +39,7 @@ class Findings:
         summary: of the verdicts, in a sentence.
         tally: how many verdicts there are of every kind.
         claims: what became of the tables [[expect]] of the config.
+        silences: why methods without theorems have none, by their kinds.
         explanations: what the columns of the verdicts mean, by their names.
         controlled: whether negative controls were run.
     """
@@ -47,6 +49,7 @@ class Findings:
     tally: dict[Judgement, int]
     claims: list[Outcome]
     verdicts: list[VerdictRow]
+    silences: dict[str, str]
     explanations: dict[str, str]
     controlled: bool
 
@@ -61,6 +64,7 @@ def findings(results: Results, verdicts: Sequence[TheoremVerdict]) -> Findings:
         tally={judgement: sum(verdict.judgement is judgement for verdict in verdicts) for judgement in Judgement},
         claims=[outcome for outcome in outcomes if outcome.claim.expectation in expect],
         verdicts=[_verdict_row(verdict, columns, results) for verdict in verdicts],
+        silences=silences(results.runs["method.kind"].unique()),
         explanations={name: text for name, text in EXPLANATIONS.items() if name in columns},
         controlled=controlled(verdicts),
     )
