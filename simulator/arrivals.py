@@ -1,5 +1,6 @@
 """Who arrives when a server waits for the first m of n workers: in a run, and how often in the long run."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -65,6 +66,7 @@ def _fewer_others(chances: np.ndarray, number: int) -> np.ndarray:
     return counts.sum(axis=1)
 
 
+@partial(jax.jit, static_argnames=("first", "workers"))  # it is asked for several times of a method
 def _timetable(times: WorkingTimes, first: int, workers: int) -> Arrivals:
     """Round after round. -> leaves [R, n]."""
     keys = jax.random.split(jax.random.key(0), SIMULATED_ROUNDS)

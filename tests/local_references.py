@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator import AdamW, Minibatch
+from simulator import AdamW
 
 __all__ = ["LOCAL_REFERENCES", "four_bits"]
 
@@ -26,8 +26,7 @@ class Worker:
 
     def go(self, t: int, local_step: int) -> None:
         run, inner = self.run, self.run.method.inner
-        stochastic = isinstance(run.method.oracle, Minibatch)
-        g = run.sampled(t, self.i, self.x, local_step) if stochastic else run.gradient(self.i, self.x)
+        g = run.observed(t, self.i, self.x, local_step)
         if isinstance(inner, AdamW):
             self.steps += 1
             self.m = inner.beta1 * self.m + (1 - inner.beta1) * g

@@ -120,8 +120,8 @@ class Loop(NamedTuple):
     def sampled(self, t: int, i: int, x: np.ndarray, local_step: int | None = None) -> np.ndarray:
         return self.gradient(i, x, self.draws.sample_weights(t, i, local_step))
 
-    def observed(self, t: int, i: int, x: np.ndarray) -> np.ndarray:
-        return self.sampled(t, i, x) if isinstance(self.method.oracle, Minibatch) else self.gradient(i, x)
+    def observed(self, t: int, i: int, x: np.ndarray, local_step: int | None = None) -> np.ndarray:
+        return self.sampled(t, i, x, local_step) if isinstance(self.method.oracle, Minibatch) else self.gradient(i, x)
 
     def start(self, i: int, v: np.ndarray, scale: float = 1.0) -> np.ndarray:
         choices = {
@@ -487,9 +487,8 @@ def asynchronous(run: Loop, lasts: Callable[[list[float]], float], chances: list
 
 
 def local_steps(run: Loop, t: int, i: int, y: np.ndarray) -> np.ndarray:
-    stochastic = isinstance(run.method.oracle, Minibatch)
     for h in range(run.method.local_steps):
-        y = y - run.gamma * (run.sampled(t, i, y, h) if stochastic else run.gradient(i, y))
+        y = y - run.gamma * run.observed(t, i, y, h)
     return y
 
 

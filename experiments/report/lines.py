@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.columns import column
+from experiments.figures import curves
 from experiments.figures.style import COLORS
 from experiments.figures.sweep import Look, Sweep, Table, method_of
 from experiments.report.metrics import Metric, metrics
@@ -37,8 +38,8 @@ HORIZONTALS = (
     Horizontal("round", "rounds", "round t", "rounds"),
     Horizontal("bits_per_worker", "bits", "bits sent by each worker", "bits"),
     Horizontal("passes", "passes over the data", "passes over the data of each worker", "passes"),
-    Horizontal("seconds", "simulated time", "simulated time, by the cost model of the config (s)", "s"),
-    Horizontal("elapsed", "simulated time", "simulated time, in mean times of a local work", "local works"),
+    Horizontal("seconds", "simulated time", curves.HORIZONTALS["time"].label, "s"),
+    Horizontal("elapsed", "simulated time", curves.HORIZONTALS["elapsed"].label, "local works"),
 )
 
 
